@@ -1,0 +1,34 @@
+"""DownsizeNet for OpenMMLab: a learned resizer in front of any mmdet or mmseg model.
+
+The resizers need torch alone. Everything that needs an OpenMMLab package is imported at its first use.
+"""
+import importlib
+from typing import Any
+
+from dsnet_mm import compat
+from dsnet_mm.resizers import DownsizeNet, FixedResizer
+
+__version__ = '0.1.0'
+
+# name -> (module, OpenMMLab package it needs)
+_NEEDS_OPENMMLAB = {
+    'DownsizeDetDataPreprocessor': ('dsnet_mm.preprocessors.det', 'mmdet'),
+    'DownsizeSegDataPreProcessor': ('dsnet_mm.preprocessors.seg', 'mmseg'),
+    'DownsizeMixin': ('dsnet_mm.preprocessors.mixin', 'mmengine'),
+}
+__all__ = ['DownsizeNet', 'FixedResizer', *_NEEDS_OPENMMLAB]
+
+compat.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_OPENMMLAB:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    module, package = _NEEDS_OPENMMLAB[name]
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'dsnet_mm.{name} needs {package}, but {error.name!r} is not installed: '
+            "pip install 'dsnet-mm[onedl]' (or 'dsnet-mm[openmmlab]' for the original packages)"
+        ) from error

@@ -1,0 +1,241 @@
+"""mmcv's operators with mmcv's own signatures, computed by torchvision.
+
+The names and arguments are those by which ``mmcv/ops/*.py`` calls its compiled module: most write
+their result into a tensor they are handed. Gradients accumulate where mmcv accumulates them.
+"""
+import torch
+import torchvision
+from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
+
+__all__ = [
+    'get_compiler_version', 'get_compiling_cuda_version', 'nms', 'softnms', 'roi_align_forward',
+    'roi_align_backward', 'roi_pool_forward', 'roi_pool_backward', 'deform_conv_forward',
+    'deform_conv_backward_input', 'deform_conv_backward_parameters',
+    'modulated_deform_conv_forward', 'modulated_deform_conv_backward',
+    'sigmoid_focal_loss_forward', 'sigmoid_focal_loss_backward', 'ms_deform_attn_forward',
+    'ms_deform_attn_backward'
+]
+
+# The raw operators under torchvision.ops: their backward passes take what mmcv hands over.
+_raw = torch.ops.torchvision
+
+
+def get_compiler_version() -> str:
+    """The compiler of mmcv's operators, in mmengine's environment report."""
+    return f'not compiled (torchvision {torchvision.__version__})'
+
+
+def get_compiling_cuda_version() -> str:
+    """The CUDA version of mmcv's operators, in mmengine's environment report."""
+    return torch.version.cuda or 'not available'
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Indices of the boxes that survive, by falling score; sides are ``x2 - x1 + offset``."""
+    if offset:
+        boxes = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], dim=1)
+    return torchvision.ops.nms(boxes.float(), scores.float(), iou_threshold)
+
+
+def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, sigma: float,
+            min_score: float, method: int, offset: int) -> Tensor:
+    """Soft-NMS (Bodla et al., ICCV 2017); methods 0, 1, 2 are naive, linear and gaussian.
+
+    Fills the first rows of ``dets`` (N, 5) and returns the indices they stand for.
+    """
+    boxes, scores = boxes.clone(), scores.clone()
+    alive = torch.ones_like(scores, dtype=torch.bool)
+    wide = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], dim=1)
+    area = (wide[:, 2:] - wide[:, :2]).prod(dim=1)
+    kept = []
+    while alive.any():
+        best = int(scores.masked_fill(~alive, -torch.inf).argmax())
+        dets[len(kept)] = torch.cat([boxes[best], scores[best, None]])
+        kept.append(best)
+        alive[best] = False
+
+        overlap = (torch.minimum(wide[:, 2:], wide[best, 2:]) -
+                   torch.maximum(wide[:, :2], wide[best, :2])).clamp(min=0).prod(dim=1)
+        iou = overlap / (area + area[best] - overlap)
+        if method == 2:
+            weight = torch.exp(-iou**2 / sigma)
+        else:
+            weight = torch.where(iou > iou_threshold, 1 - iou if method == 1 else 0., 1.)
+        scores = torch.where(alive, scores * weight, scores)
+        alive &= scores >= min_score
+    return torch.tensor(kept, dtype=torch.long)
+
+
+def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor,
+                      argmax_x: Tensor, aligned_height: int, aligned_width: int,
+                      spatial_scale: float, sampling_ratio: int, pool_mode: int,
+                      aligned: bool) -> None:
+    """RoI Align (He et al., ICCV 2017), averaging its samples."""
+    _only_average(pool_mode)
+    output.copy_(
+        _raw.roi_align(input, rois, spatial_scale, aligned_height, aligned_width, sampling_ratio,
+                       aligned))
+
+
+def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor,
+                       grad_input: Tensor, aligned_height: int, aligned_width: int,
+                       spatial_scale: float, sampling_ratio: int, pool_mode: int,
+                       aligned: bool) -> None:
+    """Gradient of :func:`roi_align_forward` to its input."""
+    _only_average(pool_mode)
+    grad_input += _raw._roi_align_backward(grad_output, rois, spatial_scale, aligned_height,
+                                           aligned_width, *grad_input.shape, sampling_ratio,
+                                           aligned)
+
+
+def _only_average(pool_mode: int) -> None:
+    if pool_mode != 1:
+        raise NotImplementedError(
+            "roi_align with pool_mode='max' is not compiled here, and torchvision has only 'avg': "
+            "install an mmcv with compiled operators, or use a model with pool_mode='avg'")
+
+
+def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor,
+                     pooled_height: int, pooled_width: int, spatial_scale: float) -> None:
+    """RoI max pooling (Girshick, ICCV 2015)."""
+    pooled, where = _raw.roi_pool(input, rois, spatial_scale, pooled_height, pooled_width)
+    output.copy_(pooled)
+    argmax.copy_(where)
+
+
+def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_input: Tensor,
+                      pooled_height: int, pooled_width: int, spatial_scale: float) -> None:
+    """Gradient of :func:`roi_pool_forward` to its input."""
+    grad_input += _raw._roi_pool_backward(grad_output, rois, argmax, spatial_scale, pooled_height,
+                                          pooled_width, *grad_input.shape)
+
+
+def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: Tensor,
+                        columns: Tensor, ones: Tensor, **geometry: int) -> None:
+    """Deformable convolution (Dai et al., ICCV 2017)."""
+    output.copy_(_deform_conv(input, weight, offset, None, None, *_geometry_v1(geometry)))
+
+
+def deform_conv_backward_input(input: Tensor, offset: Tensor, grad_output: Tensor,
+                               grad_input: Tensor, grad_offset: Tensor, weight: Tensor,
+                               columns: Tensor, **geometry: int) -> None:
+    """Gradient of :func:`deform_conv_forward` to its input and its offsets."""
+    to_input, _, to_offset, _, _ = _deform_conv_backward(grad_output, input, weight, offset, None,
+                                                         None, *_geometry_v1(geometry))
+    grad_input += to_input
+    grad_offset += to_offset
+
+
+def deform_conv_backward_parameters(input: Tensor, offset: Tensor, grad_output: Tensor,
+                                    grad_weight: Tensor, columns: Tensor, ones: Tensor,
+                                    scale: float, **geometry: int) -> None:
+    """Gradient of :func:`deform_conv_forward` to its weight, times ``scale``."""
+    to_weight = _deform_conv_backward(grad_output, input, grad_weight, offset, None, None,
+                                      *_geometry_v1(geometry))[1]
+    grad_weight += scale * to_weight
+
+
+def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor,
+                                  offset: Tensor, mask: Tensor, output: Tensor, columns: Tensor,
+                                  with_bias: bool, **geometry: int) -> None:
+    """Modulated deformable convolution (Zhu et al., CVPR 2019)."""
+    output.copy_(
+        _deform_conv(input, weight, offset, mask, bias if with_bias else None,
+                     *_geometry_v2(geometry)))
+
+
+def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor,
+                                   offset: Tensor, mask: Tensor, columns: Tensor,
+                                   grad_input: Tensor, grad_weight: Tensor, grad_bias: Tensor,
+                                   grad_offset: Tensor, grad_mask: Tensor, grad_output: Tensor,
+                                   with_bias: bool, **geometry: int) -> None:
+    """Gradients of :func:`modulated_deform_conv_forward`."""
+    to_input, to_weight, to_offset, to_mask, to_bias = _deform_conv_backward(
+        grad_output, input, weight, offset, mask, bias if with_bias else None,
+        *_geometry_v2(geometry))
+    grad_input += to_input
+    grad_weight += to_weight
+    grad_offset += to_offset
+    grad_mask += to_mask
+    if with_bias:
+        grad_bias += to_bias
+
+
+def _geometry_v1(g: dict[str, int]) -> tuple[int, ...]:
+    return (g['dH'], g['dW'], g['padH'], g['padW'], g['dilationH'], g['dilationW'], g['group'],
+            g['deformable_group'])
+
+
+def _geometry_v2(g: dict[str, int]) -> tuple[int, ...]:
+    return (g['stride_h'], g['stride_w'], g['pad_h'], g['pad_w'], g['dilation_h'],
+            g['dilation_w'], g['group'], g['deformable_group'])
+
+
+def _complete(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
+              bias: Tensor | None) -> tuple:
+    """torchvision's operator wants a mask and a bias, and a flag for a mask that counts."""
+    has_mask = mask is not None
+    if mask is None:
+        mask = input.new_zeros((len(input), 1))
+    if bias is None:
+        bias = input.new_zeros(len(weight))
+    return (input, weight, offset, mask, bias), has_mask
+
+
+def _deform_conv(input, weight, offset, mask, bias, *geometry: int) -> Tensor:
+    tensors, has_mask = _complete(input, weight, offset, mask, bias)
+    return _raw.deform_conv2d(*tensors, *geometry, has_mask)
+
+
+def _deform_conv_backward(grad_output, input, weight, offset, mask, bias, *geometry: int) -> tuple:
+    tensors, has_mask = _complete(input, weight, offset, mask, bias)
+    return _raw._deform_conv2d_backward(grad_output, *tensors, *geometry, has_mask)
+
+
+def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor,
+                               gamma: float, alpha: float) -> None:
+    """Sigmoid focal loss (Lin et al., ICCV 2017) of logits (N, C) and class indices (N,)."""
+    output.copy_(_focal_loss(input, target, weight, gamma, alpha))
+
+
+def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor,
+                                gamma: float, alpha: float) -> None:
+    """Gradient of the summed :func:`sigmoid_focal_loss_forward` to its input."""
+    with torch.enable_grad():
+        logits = input.detach().requires_grad_()
+        loss = _focal_loss(logits, target, weight, gamma, alpha).sum()
+    grad_input += torch.autograd.grad(loss, logits)[0]
+
+
+def _focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float,
+                alpha: float) -> Tensor:
+    # A target of C is background: no column is hot.
+    one_hot = target[:, None] == torch.arange(input.shape[1], device=input.device)
+    loss = sigmoid_focal_loss(input, one_hot.to(input), alpha=alpha, gamma=gamma)
+    return loss if weight.numel() == 0 else loss * weight[target][:, None]
+
+
+def ms_deform_attn_forward(value: Tensor, value_spatial_shapes: Tensor,
+                           value_level_start_index: Tensor, sampling_locations: Tensor,
+                           attention_weights: Tensor, im2col_step: int) -> Tensor:
+    """Multi-scale deformable attention (Zhu et al., ICLR 2021), by mmcv's own PyTorch version."""
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+    return multi_scale_deformable_attn_pytorch(value, value_spatial_shapes, sampling_locations,
+                                               attention_weights)
+
+
+def ms_deform_attn_backward(value: Tensor, value_spatial_shapes: Tensor,
+                            value_level_start_index: Tensor, sampling_locations: Tensor,
+                            attention_weights: Tensor, grad_output: Tensor, grad_value: Tensor,
+                            grad_sampling_loc: Tensor, grad_attn_weight: Tensor,
+                            im2col_step: int) -> None:
+    """Gradients of :func:`ms_deform_attn_forward`."""
+    with torch.enable_grad():
+        inputs = [t.detach().requires_grad_() for t in
+                  (value, sampling_locations, attention_weights)]
+        output = ms_deform_attn_forward(inputs[0], value_spatial_shapes, value_level_start_index,
+                                        inputs[1], inputs[2], im2col_step)
+    grads = torch.autograd.grad(output, inputs, grad_output)
+    for total, grad in zip((grad_value, grad_sampling_loc, grad_attn_weight), grads):
+        total += grad
