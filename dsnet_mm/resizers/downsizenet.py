@@ -1,0 +1,143 @@
+"""DownsizeNet: interpolation whose coefficients are inferred from texture and distance."""
+import torch
+from torch import Tensor, nn
+
+from dsnet_mm.resizers import sampling
+from dsnet_mm.resizers.layers import floating_pooling, interpolate
+from dsnet_mm.resizers.size import Size, check_images, check_size
+
+
+class DownsizeNet(nn.Module):
+    """Resizes images by learned convex combinations of neighbouring pixels.
+
+    Each output pixel is projected into the input and becomes a weighted sum of its four neighbours
+    there. The weights come from the texture around the projected point (3x3 convolutions) and from
+    its distances to the neighbours (a 1x1 layer), joined by a 1x1 convolution (Mai et al., "Task
+    Generalizable Spatial and Texture Aware Image Downsizing Network", network architecture). The
+    output is a real image: all channels share the weights, which are not negative and sum to 1.
+
+    With the bilinear prior, ours on top of the paper, an untrained network is bilinear
+    interpolation (``F.interpolate(mode='bilinear', align_corners=False)``).
+
+    Args:
+        num_convs (int): 3x3 convolutions on the texture: 2, 3 or 4 (the paper's Table 9).
+        channels (int): Width of the texture and of the distance features.
+        activation (str): What makes four logits coefficients: ``'softmax'``, or ``'sigmoid'``
+            normalised to sum 1 (the paper's interpolation layer has both).
+        use_texture (bool): Infer from texture.
+        use_distance (bool): Infer from distance; ``False`` is the paper's texture-only ablation.
+        in_channels (int): Channels of the images.
+        bilinear_prior (bool): Multiply the coefficients onto the bilinear weights and start as
+            bilinear interpolation; ``False`` infers them freely from a random start, as the paper.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+    ACTIVATIONS = ('softmax', 'sigmoid')
+
+    # A bilinear weight of zero, as at odd integer ratios, would stay zero and never learn if it
+    # were only multiplied: each weight can be raised by this much more.
+    _FLOOR = 0.1
+
+    def __init__(self,
+                 num_convs: int = 2,
+                 channels: int = 16,
+                 activation: str = 'softmax',
+                 use_texture: bool = True,
+                 use_distance: bool = True,
+                 in_channels: int = 3,
+                 bilinear_prior: bool = True) -> None:
+        super().__init__()
+        if num_convs not in (2, 3, 4):
+            raise ValueError(f'num_convs must be 2, 3 or 4, got {num_convs!r}')
+        if activation not in self.ACTIVATIONS:
+            raise ValueError(f'activation must be one of {self.ACTIVATIONS}, got {activation!r}')
+        for name, value in (('channels', channels), ('in_channels', in_channels)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'{name} must be a positive integer, got {value!r}')
+        if not (use_texture or use_distance):
+            raise ValueError('use_texture and use_distance cannot both be False: '
+                             "for fixed weights use FixedResizer(mode='bilinear')")
+        self.activation = activation
+        self.in_channels = in_channels
+        self.bilinear_prior = bilinear_prior
+        self.texture = None
+        if use_texture:
+            widths = [in_channels] + num_convs * [channels]
+            self.texture = nn.Sequential(*(
+                layer for pair in zip(widths, widths[1:])
+                for layer in (nn.Conv2d(*pair, 3, padding=1), nn.ReLU())))
+        self.distance = nn.Sequential(nn.Conv2d(4, channels, 1), nn.ReLU()) if use_distance else None
+        self.logits = nn.Conv2d(channels * (use_texture + use_distance), 4, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws the weights anew; with the prior, the network is bilinear again."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.reset_parameters()
+        if self.bilinear_prior:
+            nn.init.zeros_(self.logits.weight)
+            nn.init.zeros_(self.logits.bias)
+
+    def forward(self, images: Tensor, size: Size) -> Tensor:
+        """Resizes images.
+
+        Args:
+            images (Tensor): (N, C, H, W), any value range.
+            size (tuple[int, int]): Height and width of the output in pixels, smaller or larger.
+
+        Returns:
+            Tensor: (N, C, h, w), each pixel between the least and the greatest of its neighbours.
+
+        Raises:
+            TypeError: If the images are not floating-point, or the size not integers.
+            ValueError: If the images are empty or have the wrong shape, or the size is wrong.
+        """
+        grid = self._project(images, size)
+        return interpolate(images, self._coefficients(images, grid), grid)
+
+    def coefficients(self, images: Tensor, size: Size) -> Tensor:
+        """The weights (N, 4, h, w) of the neighbours P1 to P4 of each output pixel.
+
+        Arguments and errors are those of :meth:`forward`.
+        """
+        return self._coefficients(images, self._project(images, size))
+
+    def _project(self, images: Tensor, size: Size) -> sampling.Grid:
+        check_images(images)
+        if images.shape[1] != self.in_channels:
+            raise ValueError(f'images have {images.shape[1]} channels, this network takes '
+                             f'{self.in_channels}: build it with in_channels={images.shape[1]}')
+        return sampling.project(images.shape[-2:], check_size(size), like=images)
+
+    def _coefficients(self, images: Tensor, grid: sampling.Grid) -> Tensor:
+        features = []
+        if self.texture is not None:
+            features.append(floating_pooling(self.texture(_standardize(images)), grid))
+        if self.distance is not None:
+            encoded = self.distance(grid.distances()[None])
+            features.append(encoded.expand(len(images), -1, -1, -1))
+        logits = self.logits(torch.cat(features, dim=1))
+        # Without texture the images share one map.
+        coefficients = self._activate(logits)
+        if not self.bilinear_prior:
+            return coefficients
+        # Equal coefficients of 1/4 leave the bilinear weights as they are.
+        weights = (grid.bilinear_weights() + self._FLOOR) * (4 * coefficients) - self._FLOOR
+        weights = weights.clamp(min=0)
+        return weights / weights.sum(dim=1, keepdim=True)
+
+    def _activate(self, logits: Tensor) -> Tensor:
+        if self.activation == 'softmax':
+            return logits.softmax(dim=1)
+        coefficients = logits.sigmoid()
+        return coefficients / coefficients.sum(dim=1, keepdim=True)
+
+
+def _standardize(images: Tensor) -> Tensor:
+    """Each channel of each image to mean 0 and variance 1: texture, whatever the value range."""
+    variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
+    # A channel without texture becomes zero, not amplified rounding errors.
+    least = (1e-3 * mean).square() + torch.finfo(images.dtype).tiny
+    return (images - mean) * torch.rsqrt(variance + least)

@@ -1,0 +1,36 @@
+"""Handcrafted interpolation: the baselines."""
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsnet_mm.resizers.size import Size, check_images, check_size
+
+
+class FixedResizer(nn.Module):
+    """Resizes by ``F.interpolate`` with half-pixel centres; nothing is learned.
+
+    Args:
+        mode (str): ``'nearest'``, ``'bilinear'``, ``'bicubic'`` or ``'area'``.
+        antialias (bool): Blur first when shrinking, as Pillow does; ``'bilinear'`` and
+            ``'bicubic'`` only. Bicubic may leave the value range of its input.
+
+    Raises:
+        ValueError: If the mode is unknown, or has no antialiasing.
+    """
+    MODES = ('nearest', 'bilinear', 'bicubic', 'area')
+
+    def __init__(self, mode: str = 'bilinear', antialias: bool = False) -> None:
+        super().__init__()
+        if mode not in self.MODES:
+            raise ValueError(f'mode must be one of {self.MODES}, got {mode!r}')
+        if antialias and mode not in ('bilinear', 'bicubic'):
+            raise ValueError(f"antialias=True needs mode 'bilinear' or 'bicubic', got {mode!r}")
+        self.mode = mode
+        self.antialias = antialias
+
+    def forward(self, images: Tensor, size: Size) -> Tensor:
+        """Resizes images (N, C, H, W) to (N, C, h, w), where ``size`` is (h, w) in pixels."""
+        check_images(images)
+        return F.interpolate(images, check_size(size), mode=self.mode, antialias=self.antialias)
+
+    def extra_repr(self) -> str:
+        return f'mode={self.mode!r}, antialias={self.antialias}'

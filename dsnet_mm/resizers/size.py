@@ -1,0 +1,101 @@
+"""Which size an image is resized to, and checks of sizes and images that every resizer shares."""
+import math
+import operator
+from collections.abc import Sequence
+from numbers import Real
+
+from torch import Tensor
+
+Size = tuple[int, int]
+
+
+class OutputSize:
+    """The size an image of any size is resized to. Give exactly one of the three.
+
+    Args:
+        target_size (tuple[int, int], optional): Height and width in pixels, for every image.
+        scale (float | tuple[float, float], optional): Factor for both sides, or for height and
+            width. Rounds down, as ``F.interpolate(scale_factor=...)``: 513 pixels times 0.35 are
+            179, the paper's size (Table 2).
+        short_edge (int, optional): Pixels of the shorter side; the longer one keeps the ratio and
+            rounds to the nearest pixel.
+
+    Raises:
+        ValueError: If none or several are given, or a size or factor is not positive.
+        TypeError: If a size is not an integer, or a factor not a number.
+    """
+
+    def __init__(self,
+                 target_size: Sequence[int] | None = None,
+                 scale: float | Sequence[float] | None = None,
+                 short_edge: int | None = None) -> None:
+        given = {name: value for name, value in dict(
+            target_size=target_size, scale=scale, short_edge=short_edge).items()
+            if value is not None}
+        if len(given) != 1:
+            raise ValueError('give exactly one of target_size=(h, w), scale=0.5 or short_edge=160,'
+                             f' got {given or "none of them"}')
+        if target_size is not None:
+            target_size = check_size(target_size, 'target_size')
+        if scale is not None:
+            scale = _check_scale(scale)
+        if short_edge is not None:
+            short_edge = check_size((short_edge, short_edge), 'short_edge')[0]
+        self.target_size, self.scale, self.short_edge = target_size, scale, short_edge
+
+    def __call__(self, height: int, width: int) -> Size:
+        """The output size (h, w) of an image of this height and width, in pixels."""
+        if self.target_size is not None:
+            return self.target_size
+        if self.scale is not None:
+            # 100 * 0.29 is 28.999999999999996: what the user wrote is 29.
+            return tuple(max(1, math.floor(side * factor + 1e-6))
+                         for side, factor in zip((height, width), self.scale))
+        return tuple(self.short_edge if side == min(height, width)
+                     else round(side * self.short_edge / min(height, width))
+                     for side in (height, width))
+
+    def __repr__(self) -> str:
+        name, value = next((k, v) for k, v in vars(self).items() if v is not None)
+        return f'{name}={value}'
+
+
+def check_size(size: Sequence[int], name: str = 'size') -> Size:
+    """Returns a size (h, w) as plain integers.
+
+    Raises:
+        ValueError: If it is not two numbers, or one is not positive.
+        TypeError: If a number is not an integer.
+    """
+    if isinstance(size, (str, Real)) or len(size) != 2:
+        raise ValueError(f'{name} must be (height, width) in pixels, got {size!r}')
+    for side in size:
+        if isinstance(side, bool) or not hasattr(side, '__index__'):
+            raise TypeError(f'{name} must be integers (pixels), got {size!r}')
+        if side < 1:
+            raise ValueError(f'{name} must be positive, got {size!r}')
+    return tuple(operator.index(side) for side in size)
+
+
+def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
+    pair = (scale, scale) if isinstance(scale, Real) else tuple(scale)
+    if len(pair) != 2 or any(isinstance(s, bool) or not isinstance(s, Real) for s in pair):
+        raise TypeError(f'scale must be a number, or one for height and one for width, got {scale!r}')
+    if not all(0 < s < math.inf for s in pair):
+        raise ValueError(f'scale must be positive and finite, got {scale!r}')
+    return pair
+
+
+def check_images(images: Tensor) -> None:
+    """Raises:
+        TypeError: If the images are not a tensor of floating-point numbers.
+        ValueError: If they are not (N, C, H, W), or have no pixels.
+    """
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(f'images must be a floating-point tensor, got {kind}: '
+                        'convert them with .float() (any value range will do)')
+    if images.dim() != 4:
+        raise ValueError(f'images must be (N, C, H, W), got shape {tuple(images.shape)}')
+    if 0 in images.shape:
+        raise ValueError(f'images must not be empty, got shape {tuple(images.shape)}')

@@ -1,0 +1,54 @@
+"""When the stand-in for mmcv's compiled module is put in place, and what it answers."""
+import subprocess
+import sys
+
+import pytest
+import torch
+
+
+def run(code: str) -> str:
+    """Standard output of a fresh interpreter."""
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_missing_operator_is_importable_and_names_the_remedies():
+    from mmcv.ops import nms_rotated
+    with pytest.raises(NotImplementedError, match="'nms_rotated'.*install an mmcv with compiled.*or"
+                       ' use a model'):
+        nms_rotated(torch.zeros(1, 5), torch.zeros(1), 0.5)
+
+
+def test_import_of_dsnet_mm_is_light_and_enough():
+    print(run('import sys, dsnet_mm; assert not {"mmcv", "mmdet", "torchvision"} & set(sys.modules)\n'
+              'import mmcv.ops\n'
+              'from mmengine.utils.dl_utils import collect_env; print(collect_env())'))
+
+
+def test_compiled_operators_win(tmp_path):
+    """An mmcv with a compiled module beside it is left alone."""
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv' / '__init__.py').touch()
+    (tmp_path / 'mmcv' / '_ext.py').write_text('who = "compiled"')
+    assert run(f'import sys; sys.path.insert(0, {str(tmp_path)!r})\n'
+               'import dsnet_mm.compat; print(dsnet_mm.compat.install())\n'
+               'import mmcv._ext; print(mmcv._ext.who)') == 'False\ncompiled'
+
+
+def test_nothing_happens_without_mmcv():
+    assert run('import sys, importlib.util\n'
+               'find = importlib.util.find_spec\n'
+               'importlib.util.find_spec = lambda name, *a: None if name == "mmcv" else find(name)\n'
+               'import dsnet_mm.compat; print(dsnet_mm.compat.install(), "mmcv._ext" in sys.modules)'
+               ) == 'False False'
+
+
+def test_without_openmmlab_the_plain_parts_work_and_the_others_name_the_extra():
+    assert 'mmdet' in run(
+        'import sys\n'
+        'for name in ("mmcv", "mmengine", "mmdet", "mmseg"): sys.modules[name] = None\n'
+        'import torch, dsnet_mm\n'
+        'assert dsnet_mm.DownsizeNet()(torch.rand(1, 3, 8, 8), (4, 4)).shape == (1, 3, 4, 4)\n'
+        'try: dsnet_mm.DownsizeDetDataPreprocessor\n'
+        'except ImportError as error: print(error); assert "dsnet-mm[onedl]" in str(error)')

@@ -1,0 +1,25 @@
+"""What all tests share."""
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def data_root() -> Path:
+    """The folder of the real data sets."""
+    default = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+    root = Path(os.environ.get('DSNET_MM_DATA', default))
+    if not root.is_dir():
+        pytest.skip(f'no real data at {root}: set DSNET_MM_DATA')
+    return root
