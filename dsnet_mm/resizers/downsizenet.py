@@ -35,9 +35,9 @@ class DownsizeNet(nn.Module):
     """
     ACTIVATIONS = ('softmax', 'sigmoid')
 
-    # A bilinear weight of zero, as at odd integer ratios, would stay zero and never learn if it
-    # were only multiplied: each weight can be raised by this much more.
-    _FLOOR = 0.1
+    # Multiplied alone, a bilinear weight of zero would stay zero and never learn, and at odd integer
+    # ratios three of four are zero: so a gain also raises (or lowers) each weight by this much.
+    _RISE = 0.1
 
     def __init__(self,
                  num_convs: int = 2,
@@ -123,9 +123,11 @@ class DownsizeNet(nn.Module):
         coefficients = self._activate(logits)
         if not self.bilinear_prior:
             return coefficients
-        # Equal coefficients of 1/4 leave the bilinear weights as they are.
-        weights = (grid.bilinear_weights() + self._FLOOR) * (4 * coefficients) - self._FLOOR
-        weights = weights.clamp(min=0)
+        # Equal coefficients make every gain 1 and leave the bilinear weights as they are.
+        gain = 4 * coefficients
+        weights = gain * grid.bilinear_weights() + self._RISE * (gain - 1)
+        # Not clamp: a weight of exactly zero must keep its gradient.
+        weights = weights * (weights >= 0)
         return weights / weights.sum(dim=1, keepdim=True)
 
     def _activate(self, logits: Tensor) -> Tensor:
