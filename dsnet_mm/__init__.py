@@ -1,6 +1,6 @@
 """DownsizeNet for OpenMMLab: a learned resizer in front of any mmdet or mmseg model.
 
-The resizers need torch alone. Everything that needs an OpenMMLab package is imported at its first use.
+The resizers need torch alone; what needs an OpenMMLab package is imported at its first use.
 """
 import importlib
 from typing import Any

@@ -1,5 +1,6 @@
 """DownsizeNet: interpolation whose coefficients are inferred from texture and distance."""
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsnet_mm.resizers import sampling
@@ -35,8 +36,8 @@ class DownsizeNet(nn.Module):
     """
     ACTIVATIONS = ('softmax', 'sigmoid')
 
-    # Multiplied alone, a bilinear weight of zero would stay zero and never learn, and at odd integer
-    # ratios three of four are zero: so a gain also raises (or lowers) each weight by this much.
+    # Multiplied alone, a bilinear weight of zero would stay zero and never learn, and at odd
+    # integer ratios three of four are zero: a gain also raises or lowers each by this much.
     _RISE = 0.1
 
     def __init__(self,
@@ -66,8 +67,10 @@ class DownsizeNet(nn.Module):
             widths = [in_channels] + num_convs * [channels]
             self.texture = nn.Sequential(*(
                 layer for pair in zip(widths, widths[1:])
-                for layer in (nn.Conv2d(*pair, 3, padding=1), nn.ReLU())))
-        self.distance = nn.Sequential(nn.Conv2d(4, channels, 1), nn.ReLU()) if use_distance else None
+                for layer in (nn.Conv2d(*pair, 3, padding=1), nn.ReLU(inplace=True))))
+        self.distance = None
+        if use_distance:
+            self.distance = nn.Sequential(nn.Conv2d(4, channels, 1), nn.ReLU())
         self.logits = nn.Conv2d(channels * (use_texture + use_distance), 4, 1)
         self.reset_parameters()
 
@@ -114,7 +117,9 @@ class DownsizeNet(nn.Module):
     def _coefficients(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         features = []
         if self.texture is not None:
-            features.append(floating_pooling(self.texture(_standardize(images)), grid))
+            # Far faster for so few channels, on the CPU and with half precision on a GPU.
+            images = _standardize(images).contiguous(memory_format=torch.channels_last)
+            features.append(floating_pooling(self.texture(images), grid))
         if self.distance is not None:
             encoded = self.distance(grid.distances()[None])
             features.append(encoded.expand(len(images), -1, -1, -1))
@@ -131,10 +136,10 @@ class DownsizeNet(nn.Module):
         return weights / weights.sum(dim=1, keepdim=True)
 
     def _activate(self, logits: Tensor) -> Tensor:
-        if self.activation == 'softmax':
-            return logits.softmax(dim=1)
-        coefficients = logits.sigmoid()
-        return coefficients / coefficients.sum(dim=1, keepdim=True)
+        if self.activation == 'sigmoid':
+            # sigmoid / sum of sigmoids, without dividing 0 by 0 where all four vanish
+            logits = F.logsigmoid(logits)
+        return logits.softmax(dim=1)
 
 
 def _standardize(images: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
 def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
     pair = (scale, scale) if isinstance(scale, Real) else tuple(scale)
     if len(pair) != 2 or any(isinstance(s, bool) or not isinstance(s, Real) for s in pair):
-        raise TypeError(f'scale must be a number, or one for height and one for width, got {scale!r}')
+        raise TypeError(f'scale must be a number, or one for height and one for width: {scale!r}')
     if not all(0 < s < math.inf for s in pair):
         raise ValueError(f'scale must be positive and finite, got {scale!r}')
     return pair

@@ -9,7 +9,8 @@ from dsnet_mm.resizers import FixedResizer
 @pytest.mark.parametrize('mode', FixedResizer.MODES)
 def test_is_interpolate(mode):
     images = torch.rand(2, 3, 17, 12)
-    assert torch.equal(FixedResizer(mode)(images, (7, 20)), F.interpolate(images, (7, 20), mode=mode))
+    reference = F.interpolate(images, (7, 20), mode=mode)
+    assert torch.equal(FixedResizer(mode)(images, (7, 20)), reference)
 
 
 @pytest.mark.parametrize('mode', ['bilinear', 'bicubic'])

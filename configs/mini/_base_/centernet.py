@@ -1,0 +1,38 @@
+# CenterNet with every module of the paper's (ResNet-18, deformable convolutions in the neck), a
+# quarter as wide, from random weights: minutes on two CPU cores.
+_base_ = ['mmdet::_base_/default_runtime.py']
+
+model = dict(
+    type='CenterNet',
+    data_preprocessor=dict(
+        type='dsnet_mm.DownsizeDetDataPreprocessor',
+        target_size=(160, 160),
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='ResNet', depth=18, stem_channels=16, base_channels=16, norm_eval=False,
+        norm_cfg=dict(type='BN')),
+    neck=dict(
+        type='CTResNetNeck', in_channels=128, num_deconv_filters=(64, 48, 32),
+        num_deconv_kernels=(4, 4, 4), use_dcn=True),
+    bbox_head=dict(
+        type='CenterNetHead', num_classes=1, in_channels=32, feat_channels=32,
+        loss_center_heatmap=dict(type='GaussianFocalLoss', loss_weight=1.0),
+        loss_wh=dict(type='L1Loss', loss_weight=0.1),
+        loss_offset=dict(type='L1Loss', loss_weight=1.0)),
+    train_cfg=None,
+    test_cfg=dict(topk=100, local_maximum_kernel=3, max_per_img=100))
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-2),
+    clip_grad=dict(max_norm=35, norm_type=2))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True),
+]
+default_hooks = dict(
+    logger=dict(interval=20),
+    checkpoint=dict(interval=10, max_keep_ckpts=1))
+randomness = dict(seed=0)

@@ -1,0 +1,46 @@
+# A data set in PASCAL VOC's layout, resized to 300x300 as in the paper. Children set data_root,
+# the classes and the number of epochs.
+data_root = None
+
+train_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(300, 300), keep_ratio=False),
+    dict(
+        type='RandomCenterCropPad', crop_size=(300, 300), ratios=(0.8, 0.9, 1.0, 1.1, 1.2),
+        border=64, mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True, test_pad_mode=None),
+    dict(type='Resize', scale=(300, 300), keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict(type='Resize', scale=(300, 300), keep_ratio=False),
+    # Pads nothing: it writes the border that CenterNet's predict reads.
+    dict(
+        type='RandomCenterCropPad', ratios=None, border=None, mean=[0, 0, 0], std=[1, 1, 1],
+        to_rgb=True, test_mode=True, test_pad_mode=['size_divisor', 1]),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'border')),
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='XMLDataset', ann_file='ImageSets/Main/train.txt', data_prefix=dict(sub_data_root=''),
+        filter_cfg=dict(filter_empty_gt=True), pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='XMLDataset', ann_file='ImageSets/Main/val.txt', data_prefix=dict(sub_data_root=''),
+        test_mode=True, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='area')
+test_evaluator = val_evaluator
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')

@@ -1,0 +1,62 @@
+"""Loading the config of a run."""
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+
+def load_config(config: str, options: dict | None = None) -> Config:
+    """Loads a config and merges options into it, as OpenMMLab's tools do.
+
+    On top of what they do, two settings hold wherever the config repeats them:
+
+    - ``data_root`` among the options replaces the config's own data root in every data set;
+    - the model's ``data_preprocessor`` also becomes the top-level one, which most mmseg configs
+      have besides and which wins in test-time augmentation.
+
+    Args:
+        config (str): A path, or ``mmdet::...`` or ``mmseg::...`` for a config of these packages.
+        options (dict, optional): The key-value pairs of ``--cfg-options``.
+
+    Raises:
+        ValueError: If ``data_root`` is set for a config without one, or only the top-level
+            preprocessor is one of this package.
+    """
+    cfg = get_config(config) if '::' in config else Config.fromfile(config)
+    options = dict(options or {})
+    if 'data_root' in options:
+        _move_data_root(cfg, options['data_root'])
+    cfg.merge_from_dict(options)
+
+    if cfg.get('data_preprocessor') is not None:
+        model = cfg.model.get('data_preprocessor')
+        if model is None or (_is_ours(cfg.data_preprocessor) and not _is_ours(model)):
+            raise ValueError('data_preprocessor is set at the top level only, which training '
+                             'ignores: set model.data_preprocessor')
+        cfg.data_preprocessor = model
+    return cfg
+
+
+def _is_ours(preprocessor: dict) -> bool:
+    return str(preprocessor.get('type')).startswith('dsnet_mm.')
+
+
+def _move_data_root(cfg: Config, new: str) -> None:
+    old = cfg.get('data_root')
+    if old is None:
+        raise ValueError(f'cannot set data_root={new!r}: the config names no data_root at its top '
+                         'level; set it in its data sets (train_dataloader.dataset.data_root=...)')
+
+    def visit(node: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key == 'data_root' and value == old:
+                    node[key] = new
+                else:
+                    visit(value)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                visit(value)
+
+    visit(cfg._cfg_dict)
+

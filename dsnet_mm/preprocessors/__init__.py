@@ -1,0 +1,1 @@
+"""A resizer in front of any mmdet or mmseg model."""

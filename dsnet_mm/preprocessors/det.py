@@ -1,0 +1,40 @@
+"""A resizer in front of any mmdet model."""
+from mmdet.models.data_preprocessors import (
+    BatchFixedSizePad,
+    BatchResize,
+    BatchSyncRandomResize,
+    DetDataPreprocessor,
+)
+
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class DownsizeDetDataPreprocessor(DownsizeMixin, DetDataPreprocessor):
+    """mmdet's ``DetDataPreprocessor`` behind a resizer.
+
+    One line over any mmdet config::
+
+        model = dict(data_preprocessor=dict(
+            type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(160, 160)))
+
+    The arguments are those of :class:`~dsnet_mm.preprocessors.mixin.DownsizeMixin` and of
+    ``DetDataPreprocessor``. Of the batch augmentations, ``BatchFixedSizePad`` is mapped to the
+    resized image.
+
+    Raises:
+        ValueError: If a batch augmentation would resize the batch once more.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        for augment in self.batch_augments or ():
+            if isinstance(augment, BatchFixedSizePad):
+                augment.size = self.output_size(*augment.size)
+            elif isinstance(augment, (BatchResize, BatchSyncRandomResize)):
+                raise ValueError(
+                    f'the batch augmentation {type(augment).__name__} would resize the batch again '
+                    f'after the resizer ({self.output_size}): set batch_augments=None in '
+                    'data_preprocessor, and vary the size in the train pipeline instead '
+                    "(dict(type='RandomResize', ...))")

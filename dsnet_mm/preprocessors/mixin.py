@@ -1,0 +1,134 @@
+"""What the preprocessors for mmdet and mmseg share."""
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import initialize
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from dsnet_mm.preprocessors.samples import rescale_ground_truth, rescale_input_frame
+from dsnet_mm.registry import build_resizer
+from dsnet_mm.resizers import OutputSize
+from dsnet_mm.resizers.size import Size
+
+
+class DownsizeMixin:
+    """Resizes every image before the inherited preprocessor sees it; data samples follow.
+
+    Put it in front of an ``ImgDataPreprocessor``::
+
+        class MyPreprocessor(DownsizeMixin, BoxInstDataPreprocessor):
+            pass
+
+    Predictions come back in the coordinates of the original image, since ``scale_factor`` follows.
+
+    Args:
+        target_size (tuple[int, int], optional): Height and width of every resized image in pixels.
+        scale (float | tuple[float, float], optional): Factor for both sides, or for height and
+            width.
+        short_edge (int, optional): Pixels of the shorter side; the ratio is kept. Exactly one of
+            the three must be given, see :class:`~dsnet_mm.resizers.OutputSize`.
+        resizer (dict, optional): Config of the resizer. Default ``dict(type='DownsizeNet')``; the
+            bilinear baseline is ``dict(type='FixedResizer', mode='bilinear')``. An ``init_cfg`` in
+            it is mmengine's, as in
+            ``dict(type='Pretrained', checkpoint=..., prefix='data_preprocessor.resizer.')``.
+        freeze (bool): Do not train the resizer.
+        *args, **kwargs: Those of the inherited preprocessor. Sizes among them are those of the
+            unresized images and are mapped as an image of that size would be.
+
+    Raises:
+        ValueError, TypeError: If the size is missing, ambiguous or wrong.
+        KeyError: If the resizer's type is unknown.
+    """
+
+    def __init__(self,
+                 *args,
+                 target_size: Sequence[int] | None = None,
+                 scale: float | Sequence[float] | None = None,
+                 short_edge: int | None = None,
+                 resizer: dict | None = None,
+                 freeze: bool = False,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.output_size = OutputSize(target_size, scale, short_edge)
+        resizer = dict(resizer or {})
+        self._resizer_init_cfg = resizer.pop('init_cfg', None)
+        # The model behind starts from the same random weights whatever the resizer.
+        with torch.random.fork_rng(devices=[]):
+            self.resizer = build_resizer(resizer)
+        if freeze:
+            self.resizer.requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """Initialises the resizer, by its ``init_cfg`` if it has one.
+
+        A model's own ``init_cfg`` may have reached into the resizer before: it starts anew here.
+        """
+        with torch.random.fork_rng(devices=[]):
+            if hasattr(self.resizer, 'reset_parameters'):
+                self.resizer.reset_parameters()
+            if self._resizer_init_cfg is not None:
+                initialize(self.resizer, self._resizer_init_cfg)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Resizes images and data samples, then preprocesses them as inherited.
+
+        Args:
+            data (dict): ``inputs``, a list of images (C, H, W) of any sizes or a batch
+                (N, C, H, W), unsigned 8-bit or floating-point; ``data_samples``, optional. Neither
+                is changed.
+            training (bool): Ground truth is rescaled in training only: test pipelines leave it in
+                the coordinates of the original image, where metrics want it.
+
+        Returns:
+            dict: What the inherited preprocessor returns.
+
+        Raises:
+            TypeError, ValueError: If the images have the wrong type or shape.
+        """
+        data = self.cast_data(data)
+        images, samples = data['inputs'], data.get('data_samples')
+        resized = self._resize(images)
+        if samples is not None:
+            samples = [self._rescale(*args, training) for args in zip(samples, images, resized)]
+        return super().forward({**data, 'inputs': resized, 'data_samples': samples}, training)
+
+    def _resize(self, images: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+        if isinstance(images, Tensor):
+            return self._resize_batch(images)
+        groups = defaultdict(list)
+        for index, image in enumerate(images):
+            if not isinstance(image, Tensor) or image.dim() != 3:
+                what = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+                raise ValueError(f'images must be (C, H, W) tensors, got {what}; videos '
+                                 '(TrackDataPreprocessor) are not supported')
+            groups[image.shape, image.dtype].append(index)
+        resized = {}
+        for indices in groups.values():
+            batch = torch.stack([images[i] for i in indices])
+            resized.update(zip(indices, self._resize_batch(batch)))
+        return [resized[i] for i in range(len(images))]
+
+    def _resize_batch(self, images: Tensor) -> Tensor:
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise TypeError('images must be unsigned 8-bit or floating-point, '
+                            f'got {images.dtype}')
+        dtype = next((p.dtype for p in self.resizer.parameters()), torch.float32)
+        # Training preprocesses inside autocast and validation outside: both must agree.
+        with torch.autocast(images.device.type, enabled=False):
+            resized = self.resizer(images.to(dtype), self.output_size(*images.shape[-2:]))
+        # Some interpolations overshoot; what reads bytes later (BoxInst) would wrap around.
+        return resized.clamp(0, 255) if images.dtype == torch.uint8 else resized
+
+    def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
+                 training: bool) -> BaseDataElement:
+        sizes = image.shape[-2:], resized.shape[-2:]
+        rescale_input_frame(sample, *map(tuple, sizes))
+        if training:
+            self._rescale_ground_truth(sample, *map(tuple, sizes))
+        return sample
+
+    def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
+                              size_out: Size) -> None:
+        rescale_ground_truth(sample, size_in, size_out)

@@ -1,0 +1,91 @@
+"""How a data sample follows its image to another size.
+
+The functions change the sample they are given, but only by putting new values into it: what it
+shares with another sample stays as it is. Sizes are (height, width) in pixels.
+"""
+import numpy as np
+import torch.nn.functional as F
+from mmengine.structures import BaseDataElement, InstanceData, PixelData
+from torch import Tensor
+
+from dsnet_mm.resizers.sampling import nearest
+from dsnet_mm.resizers.size import Size
+
+
+def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
+    """Rescales what lives in the coordinates of the network's input, in training and at test.
+
+    That is the metainfo which describes the image or leads back to the original one, and the
+    proposals of an external detector.
+    """
+    sy, sx = (n_out / n_in for n_in, n_out in zip(size_in, size_out))
+    meta = sample.metainfo
+    # Plain tuples: mmseg takes a torch.Size for a window of slide inference.
+    height, width = meta.get('img_shape', size_in)[:2]
+    w_factor, h_factor = meta.get('scale_factor', (1., 1.))[:2]
+    update = dict(
+        img_shape=(max(1, round(height * sy)), max(1, round(width * sx))),
+        scale_factor=(float(w_factor * sx), float(h_factor * sy)))
+    if 'pad_shape' in meta:
+        update['pad_shape'] = size_out
+    if 'border' in meta:  # of CenterNet and CornerNet: top, bottom, left, right
+        update['border'] = np.asarray(meta['border']) * np.array([sy, sy, sx, sx], np.float32)
+    if meta.get('homography_matrix') is not None:  # of semi-supervised detectors
+        matrix = np.asarray(meta['homography_matrix'])
+        update['homography_matrix'] = np.diag([sx, sy, 1]).astype(matrix.dtype) @ matrix
+    sample.set_metainfo(update)
+    if 'proposals' in sample:
+        _rescale_instances(sample.proposals, (sx, sy), size_out)
+
+
+def rescale_ground_truth(sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
+    """Rescales boxes, masks and maps of the ground truth. For training only."""
+    scale = size_out[1] / size_in[1], size_out[0] / size_in[0]
+    for name in ('gt_instances', 'ignored_instances'):
+        if name in sample:
+            _rescale_instances(sample.get(name), scale, size_out)
+    for name, resize in _MAPS.items():
+        if name in sample:
+            setattr(sample, name, _resize_maps(sample.get(name), resize, size_in, size_out))
+
+
+def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
+                       size_out: Size) -> None:
+    """Rescales boxes by factors for x and y, and resizes masks."""
+    if 'bboxes' in instances:
+        boxes = instances.bboxes
+        if isinstance(boxes, Tensor):
+            instances.bboxes = boxes * boxes.new_tensor(scale).repeat(boxes.shape[-1] // 2)
+        else:  # one of mmdet's box types
+            instances.bboxes = boxes.clone()
+            instances.bboxes.rescale_(scale)
+    if 'masks' in instances:
+        if not hasattr(instances.masks, 'resize'):
+            raise TypeError('masks must be BitmapMasks or PolygonMasks, '
+                            f'got {type(instances.masks).__name__}')
+        instances.masks = instances.masks.resize(size_out)
+
+
+def _resize_maps(maps: PixelData, resize, size_in: Size, size_out: Size) -> PixelData:
+    """Resizes each map (..., H, W) by the image's factor, relative to its own size."""
+    resized = {}
+    for name, value in maps.items():
+        size = tuple(max(1, round(n * n_out / n_in)) for n, n_in, n_out in zip(
+            value.shape[-2:], size_in, size_out))
+        resized[name] = resize(value, size)
+    # A PixelData refuses a map of another size, so a new one.
+    return maps.new(**resized)
+
+
+def _nearest(labels: Tensor, size: Size) -> Tensor:
+    rows, columns = (nearest(n_in, n_out, labels.device)
+                     for n_in, n_out in zip(labels.shape[-2:], size))
+    return labels[..., rows[:, None], columns]
+
+
+def _max(edges: Tensor, size: Size) -> Tensor:
+    """A thin edge must not fall between the samples."""
+    return F.adaptive_max_pool2d(edges.float(), size).to(edges.dtype)
+
+
+_MAPS = {'gt_sem_seg': _nearest, 'gt_depth_map': _nearest, 'gt_edge_map': _max}

@@ -1,0 +1,57 @@
+"""A resizer in front of any mmseg model."""
+from mmengine.structures import BaseDataElement
+from mmseg.models.data_preprocessor import SegDataPreProcessor
+
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers.size import Size
+
+
+@MODELS.register_module()
+class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
+    """mmseg's ``SegDataPreProcessor`` behind a resizer.
+
+    One line over any mmseg config::
+
+        model = dict(data_preprocessor=dict(
+            type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.35))
+
+    The arguments are those of :class:`~dsnet_mm.preprocessors.mixin.DownsizeMixin` and of
+    ``SegDataPreProcessor``. Its ``size``, in training and in ``test_cfg``, is mapped to the resized
+    image. For slide inference give the model's ``crop_size`` and ``stride`` in resized pixels.
+
+    Args:
+        resize_gt_sem_seg (bool): Resize the label maps with the images. ``False`` trains against
+            labels at high resolution; mmseg then enlarges the logits to them. That needs resized
+            images without padding.
+
+    Raises:
+        ValueError: In training, if labels kept at high resolution would meet a padded image.
+    """
+
+    def __init__(self, *args, resize_gt_sem_seg: bool = True, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.resize_gt_sem_seg = resize_gt_sem_seg
+        if self.size is not None:
+            self.size = self.output_size(*self.size)
+        if self.test_cfg and self.test_cfg.get('size') is not None:
+            self.test_cfg = {**self.test_cfg, 'size': self.output_size(*self.test_cfg['size'])}
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """See :meth:`DownsizeMixin.forward`."""
+        data = super().forward(data, training)
+        if training and not self.resize_gt_sem_seg:
+            for sample in data['data_samples']:
+                if any(sample.padding_size):
+                    raise ValueError(
+                        f'resize_gt_sem_seg=False needs resized images without padding, but one of '
+                        f'{tuple(sample.img_shape)} pixels is padded by {sample.padding_size} '
+                        '(left, right, top, bottom), which would shift its labels: choose '
+                        'target_size, size and size_divisor so that nothing is padded, or set '
+                        'resize_gt_sem_seg=True')
+        return data
+
+    def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
+                              size_out: Size) -> None:
+        if self.resize_gt_sem_seg:
+            super()._rescale_ground_truth(sample, size_in, size_out)

@@ -1,0 +1,47 @@
+"""This package's registry of modules, a child of mmengine's.
+
+mmengine imports this file when it meets a type like ``dsnet_mm.DownsizeDetDataPreprocessor``, so
+configs need no ``custom_imports``.
+"""
+from importlib.util import find_spec
+
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+from torch import nn
+
+from dsnet_mm import resizers
+
+__all__ = ['MODELS', 'build_resizer']
+
+# A user of mmdet need not have mmseg, nor the other way round.
+_LOCATIONS = {'mmdet': 'dsnet_mm.preprocessors.det', 'mmseg': 'dsnet_mm.preprocessors.seg'}
+
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='dsnet_mm',
+    locations=[module for package, module in _LOCATIONS.items() if find_spec(package)])
+
+RESIZERS = ('DownsizeNet', 'FixedResizer')
+for _name in RESIZERS:
+    MODELS.register_module(_name, module=getattr(resizers, _name))
+
+
+def build_resizer(cfg: dict) -> nn.Module:
+    """Builds a resizer from its config.
+
+    Args:
+        cfg (dict): ``type`` is a resizer of this package (default ``'DownsizeNet'``), or any module
+            registered with mmengine, with its scope (``'mmdet.MyResizer'``), whose forward takes
+            images (N, C, H, W) and a size (h, w). The rest are its arguments.
+
+    Raises:
+        KeyError: If the type is unknown.
+    """
+    cfg = {'type': 'DownsizeNet', **cfg, '_scope_': 'dsnet_mm'}
+    if isinstance(cfg['type'], str):
+        name = cfg['type'].removeprefix('dsnet_mm.')
+        if '.' not in name and name not in MODELS.module_dict:
+            raise KeyError(f'unknown resizer type {name!r}: use one of {RESIZERS}, '
+                           'or a registered module with its scope, like "mmdet.MyResizer"')
+    return MODELS.build(cfg)

@@ -1,0 +1,33 @@
+"""The command-line arguments that OpenMMLab's tools share, and the config they make."""
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from dsnet_mm.config import load_config
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='a path, or mmdet::... or mmseg::... for one of theirs')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints '
+                        '(default: the config\'s, or work_dirs/<name of the config>)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='settings to override; data_root=DIR moves every data set')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torch.distributed.launch passes it, torchrun sets the environment variable instead
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help=argparse.SUPPRESS)
+    return parser
+
+
+def make_config(args: argparse.Namespace) -> Config:
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config.split('::')[-1]).stem)
+    return cfg

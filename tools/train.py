@@ -1,0 +1,46 @@
+"""Trains an mmdet or mmseg model, with or without a resizer in front of it."""
+import argparse
+
+import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
+from arguments import make_config, make_parser
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser('Train a detector or a segmenter')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate with the batch size')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from a checkpoint (default: the latest in the work dir)')
+    return parser.parse_args()
+
+
+def apply(args: argparse.Namespace, cfg: Config) -> None:
+    if args.amp:
+        kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise SystemExit(f'--amp needs an OptimWrapper, but the config has {kind}')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise SystemExit('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = make_config(args)
+    apply(args, cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
