@@ -36,12 +36,12 @@ def build_resizer(cfg: dict) -> nn.Module:
             images (N, C, H, W) and a size (h, w). The rest are its arguments.
 
     Raises:
-        KeyError: If the type is unknown.
+        ValueError: If the type is unknown.
     """
     cfg = {'type': 'DownsizeNet', **cfg, '_scope_': 'dsnet_mm'}
     if isinstance(cfg['type'], str):
         name = cfg['type'].removeprefix('dsnet_mm.')
         if '.' not in name and name not in MODELS.module_dict:
-            raise KeyError(f'unknown resizer type {name!r}: use one of {RESIZERS}, '
+            raise ValueError(f'unknown resizer type {name!r}: use one of {RESIZERS}, '
                            'or a registered module with its scope, like "mmdet.MyResizer"')
     return MODELS.build(cfg)

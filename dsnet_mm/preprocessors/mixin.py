@@ -38,8 +38,7 @@ class DownsizeMixin:
             unresized images and are mapped as an image of that size would be.
 
     Raises:
-        ValueError, TypeError: If the size is missing, ambiguous or wrong.
-        KeyError: If the resizer's type is unknown.
+        ValueError, TypeError: If the size is missing, ambiguous or wrong, or the resizer unknown.
     """
 
     def __init__(self,
