@@ -5,11 +5,11 @@ configs need no ``custom_imports``.
 """
 from importlib.util import find_spec
 
+from dsnet_mm import resizers
+
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 from torch import nn
-
-from dsnet_mm import resizers
 
 __all__ = ['MODELS', 'build_resizer']
 

@@ -2,10 +2,10 @@
 import os
 from pathlib import Path
 
+import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
+
 import pytest
 import torch
-
-import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
 
 torch.set_num_threads(1)
 

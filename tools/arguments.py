@@ -3,9 +3,9 @@ import argparse
 import os
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
 from dsnet_mm.config import load_config
+
+from mmengine.config import Config, DictAction
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:

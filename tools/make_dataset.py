@@ -21,7 +21,7 @@ from rich.progress import track
 from skimage import data, draw
 
 SIZE = 300
-MIN_SIDE, MAX_SIDE = 40, 100  # of an object
+MIN_SIDE, MAX_SIDE = 36, 84  # of an object
 CLASSES = ('brick', 'grass', 'gravel', 'tissue', 'print')
 TEXTURES = dict(zip(CLASSES, (data.brick, data.grass, data.gravel, data.immunohistochemistry,
                               data.page)))
@@ -89,7 +89,7 @@ def compose(textures: dict[str, np.ndarray], backgrounds: list[np.ndarray],
     image = crop(backgrounds[rng.integers(len(backgrounds))], SIZE, SIZE, rng).copy()
     labels = np.zeros((SIZE, SIZE), np.uint8)
     objects = []
-    for _ in range(rng.integers(2, 6)):
+    for _ in range(rng.integers(4, 10)):
         height, width = rng.integers(MIN_SIDE, MAX_SIDE + 1, 2)
         y, x = rng.integers(SIZE - height + 1), rng.integers(SIZE - width + 1)
         window = np.s_[y:y + height, x:x + width]

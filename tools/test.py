@@ -1,7 +1,6 @@
 """Evaluates a trained mmdet or mmseg model, with or without a resizer in front of it."""
 import argparse
 
-import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
 from arguments import make_config, make_parser
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS

@@ -1,13 +1,13 @@
 """A resizer in front of any mmdet model."""
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.registry import MODELS
+
 from mmdet.models.data_preprocessors import (
     BatchFixedSizePad,
     BatchResize,
     BatchSyncRandomResize,
     DetDataPreprocessor,
 )
-
-from dsnet_mm.preprocessors.mixin import DownsizeMixin
-from dsnet_mm.registry import MODELS
 
 
 @MODELS.register_module()

@@ -2,15 +2,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-import torch
-from mmengine.model import initialize
-from mmengine.structures import BaseDataElement
-from torch import Tensor
-
 from dsnet_mm.preprocessors.samples import rescale_ground_truth, rescale_input_frame
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.size import Size
+
+import torch
+from mmengine.model import initialize
+from mmengine.structures import BaseDataElement
+from torch import Tensor
 
 
 class DownsizeMixin:

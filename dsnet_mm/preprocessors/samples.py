@@ -3,13 +3,13 @@
 The functions change the sample they are given, but only by putting new values into it: what it
 shares with another sample stays as it is. Sizes are (height, width) in pixels.
 """
+from dsnet_mm.resizers.sampling import nearest
+from dsnet_mm.resizers.size import Size
+
 import numpy as np
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
-
-from dsnet_mm.resizers.sampling import nearest
-from dsnet_mm.resizers.size import Size
 
 
 def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) -> None:

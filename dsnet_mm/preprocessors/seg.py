@@ -1,10 +1,10 @@
 """A resizer in front of any mmseg model."""
-from mmengine.structures import BaseDataElement
-from mmseg.models.data_preprocessor import SegDataPreProcessor
-
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers.size import Size
+
+from mmengine.structures import BaseDataElement
+from mmseg.models.data_preprocessor import SegDataPreProcessor
 
 
 @MODELS.register_module()

@@ -1,11 +1,11 @@
 """DownsizeNet: interpolation whose coefficients are inferred from texture and distance."""
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from dsnet_mm.resizers import sampling
 from dsnet_mm.resizers.layers import floating_pooling, interpolate
 from dsnet_mm.resizers.size import Size, check_images, check_size
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 class DownsizeNet(nn.Module):

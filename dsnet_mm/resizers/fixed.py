@@ -1,8 +1,8 @@
 """Handcrafted interpolation: the baselines."""
+from dsnet_mm.resizers.size import Size, check_images, check_size
+
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from dsnet_mm.resizers.size import Size, check_images, check_size
 
 
 class FixedResizer(nn.Module):

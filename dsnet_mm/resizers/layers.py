@@ -1,7 +1,7 @@
 """The paper's two special layers."""
-from torch import Tensor
-
 from dsnet_mm.resizers.sampling import Grid
+
+from torch import Tensor
 
 
 def floating_pooling(features: Tensor, grid: Grid) -> Tensor:

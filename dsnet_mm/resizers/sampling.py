@@ -5,10 +5,10 @@ on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=Fa
 """
 from typing import NamedTuple
 
+from dsnet_mm.resizers.size import Size
+
 import torch
 from torch import Tensor
-
-from dsnet_mm.resizers.size import Size
 
 
 class Axis(NamedTuple):

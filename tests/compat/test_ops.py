@@ -1,14 +1,14 @@
 """mmcv's operators on torchvision against compiled mmcv, naive loops and finite differences."""
 from pathlib import Path
 
+from dsnet_mm.compat import ops as ours
+
 import numpy as np
 import pytest
 import torch
 from cases import boxes, flatten, rois, run_cases, tensors, with_gradients
 from mmcv import ops
 from torch.autograd import gradcheck
-
-from dsnet_mm.compat import ops as ours
 
 GOLDEN = np.load(Path(__file__).with_name('golden.npz'))
 

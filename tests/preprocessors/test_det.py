@@ -1,6 +1,8 @@
 """The preprocessor for mmdet: what it does to images and samples, and what it refuses."""
 import copy
 
+from dsnet_mm import DownsizeDetDataPreprocessor
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,6 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.structures import InstanceData
 from samples import det_sample, image
-
-from dsnet_mm import DownsizeDetDataPreprocessor
 
 BILINEAR = dict(type='FixedResizer', mode='bilinear')
 STOCK = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True,

@@ -1,13 +1,13 @@
 """The preprocessor for mmseg."""
 import copy
 
+from dsnet_mm import DownsizeSegDataPreProcessor
+
 import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from samples import image, seg_sample
-
-from dsnet_mm import DownsizeSegDataPreProcessor
 
 STOCK = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 

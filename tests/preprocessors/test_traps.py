@@ -1,6 +1,9 @@
 """Who reads what after a preprocessor, and where results would go silently wrong: ten traps."""
 import copy
 
+from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeMixin, DownsizeSegDataPreProcessor
+from dsnet_mm.config import load_config
+
 import numpy as np
 import pytest
 import torch
@@ -14,9 +17,6 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from samples import det_sample, image, seg_sample
-
-from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeMixin, DownsizeSegDataPreProcessor
-from dsnet_mm.config import load_config
 
 SEG = dict(type='dsnet_mm.DownsizeSegDataPreProcessor', target_size=(32, 64))
 

@@ -1,12 +1,12 @@
 import math
 
+from dsnet_mm.resizers import DownsizeNet
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-
-from dsnet_mm.resizers import DownsizeNet
 
 side = st.integers(1, 40)
 

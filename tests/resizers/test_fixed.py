@@ -1,9 +1,9 @@
+from dsnet_mm.resizers import FixedResizer
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2.functional import resize
-
-from dsnet_mm.resizers import FixedResizer
 
 
 @pytest.mark.parametrize('mode', FixedResizer.MODES)

@@ -1,10 +1,10 @@
+from dsnet_mm.resizers import sampling
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-
-from dsnet_mm.resizers import sampling
 
 length = st.integers(1, 400)
 

@@ -1,8 +1,8 @@
-import pytest
-import torch
-
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.size import check_images, check_size
+
+import pytest
+import torch
 
 
 @pytest.mark.parametrize('kwargs, size_in, size_out', [

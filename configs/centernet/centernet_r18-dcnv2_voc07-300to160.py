@@ -1,0 +1,70 @@
+# CenterNet in the paper's setting (Table 1): VOC2007, ResNet-18 with deformable convolutions,
+# 300x300 -> 160x160. The model is mmdet's; the schedule is that of CenterNet's authors for VOC.
+_base_ = ['mmdet::_base_/datasets/voc0712.py', 'mmdet::_base_/default_runtime.py']
+
+data_root = 'data/VOCdevkit/'
+
+model = dict(
+    type='CenterNet',
+    data_preprocessor=dict(
+        type='dsnet_mm.DownsizeDetDataPreprocessor',
+        target_size=(160, 160),
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='ResNet', depth=18, norm_eval=False, norm_cfg=dict(type='BN'),
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
+    neck=dict(
+        type='CTResNetNeck', in_channels=512, num_deconv_filters=(256, 128, 64),
+        num_deconv_kernels=(4, 4, 4), use_dcn=True),
+    bbox_head=dict(
+        type='CenterNetHead', num_classes=20, in_channels=64, feat_channels=64,
+        loss_center_heatmap=dict(type='GaussianFocalLoss', loss_weight=1.0),
+        loss_wh=dict(type='L1Loss', loss_weight=0.1),
+        loss_offset=dict(type='L1Loss', loss_weight=1.0)),
+    train_cfg=None,
+    test_cfg=dict(topk=100, local_maximum_kernel=3, max_per_img=100))
+
+train_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PhotoMetricDistortion', brightness_delta=32, contrast_range=(0.5, 1.5),
+        saturation_range=(0.5, 1.5), hue_delta=18),
+    dict(
+        type='RandomCenterCropPad', crop_size=(300, 300),
+        ratios=(0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3), mean=[0, 0, 0], std=[1, 1, 1],
+        to_rgb=True, test_pad_mode=None),
+    dict(type='Resize', scale=(300, 300), keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', to_float32=True),
+    dict(type='Resize', scale=(300, 300), keep_ratio=False),
+    # Pads nothing: it writes the border that CenterNet's predict reads.
+    dict(
+        type='RandomCenterCropPad', ratios=None, border=None, mean=[0, 0, 0], std=[1, 1, 1],
+        to_rgb=True, test_mode=True, test_pad_mode=['size_divisor', 1]),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'border')),
+]
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    dataset=dict(
+        _delete_=True, type='VOCDataset', data_root=data_root,
+        ann_file='VOC2007/ImageSets/Main/trainval.txt',
+        data_prefix=dict(sub_data_root='VOC2007/'),
+        filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1.25e-4))
+param_scheduler = [dict(type='MultiStepLR', end=70, milestones=[45, 60], gamma=0.1)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=70, val_interval=10)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from dsnet_mm.config import load_config
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+RUNNABLE = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
+ONE_LINE = {'model.data_preprocessor.type': 'dsnet_mm.DownsizeDetDataPreprocessor',
+            'model.data_preprocessor.target_size': (160, 160)}
+
+
+@pytest.mark.parametrize('path', RUNNABLE, ids=lambda p: p.stem)
+def test_configs_load_with_one_line_and_turn_bilinear_by_options(path):
+    assert load_config(str(path)).model.data_preprocessor.type.startswith('dsnet_mm.Downsize')
+    options = {'model.data_preprocessor.resizer.type': 'FixedResizer',
+               'model.data_preprocessor.resizer.mode': 'bilinear'}
+    cfg = load_config(str(path), options)
+    assert cfg.model.data_preprocessor.resizer == dict(type='FixedResizer', mode='bilinear')
+
+
+def test_one_line_over_a_config_of_mmdet_keeps_its_normalisation():
+    cfg = load_config('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', ONE_LINE)
+    assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    assert cfg.model.data_preprocessor.type == ONE_LINE['model.data_preprocessor.type']
+
+
+def test_data_root_is_one_setting():
+    cfg = load_config('mmdet::pascal_voc/ssd300_voc0712.py', dict(data_root='/elsewhere/'))
+    roots = []
+
+    def visit(node):
+        if isinstance(node, dict):
+            roots.extend([node['data_root']] if 'data_root' in node else [])
+            node = node.values()
+        if not isinstance(node, (str, int, float)) and node is not None:
+            for value in node:
+                visit(value)
+
+    visit({key: cfg[key] for key in ('train_dataloader', 'val_dataloader', 'test_dataloader')})
+    assert len(roots) == 4 and set(roots) == {'/elsewhere/'}
+
+
+def test_data_root_without_a_place_for_it(tmp_path):
+    (tmp_path / 'config.py').write_text('model = dict()')
+    with pytest.raises(ValueError, match="data_root='/elsewhere/'.*no data_root"):
+        load_config(str(tmp_path / 'config.py'), dict(data_root='/elsewhere/'))
+
+
+def test_the_top_level_preprocessor_follows(tmp_path):
+    (tmp_path / 'config.py').write_text(
+        'data_preprocessor = dict(type="SegDataPreProcessor", size=(8, 8))\n'
+        'model = dict(data_preprocessor=data_preprocessor)')
+    cfg = load_config(str(tmp_path / 'config.py'), ONE_LINE)
+    assert cfg.data_preprocessor == cfg.model.data_preprocessor
+    assert cfg.data_preprocessor.type == ONE_LINE['model.data_preprocessor.type']
+    assert isinstance(cfg, Config)
