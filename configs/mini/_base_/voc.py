@@ -6,10 +6,6 @@ train_pipeline = [
     dict(type='LoadImageFromFile', to_float32=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    dict(
-        type='RandomCenterCropPad', crop_size=(300, 300), ratios=(0.8, 0.9, 1.0, 1.1, 1.2),
-        border=64, mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True, test_pad_mode=None),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
@@ -26,7 +22,7 @@ test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'border')),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
