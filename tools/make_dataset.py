@@ -154,8 +154,8 @@ def make_dataset(out: Path, train: int, val: int, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, default=Path('data/textures'))
-    parser.add_argument('--train', type=int, default=240, help='training images')
-    parser.add_argument('--val', type=int, default=60, help='validation images')
+    parser.add_argument('--train', type=int, default=600, help='training images')
+    parser.add_argument('--val', type=int, default=100, help='validation images')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     try:

@@ -228,7 +228,7 @@ def main() -> None:
         shutil.rmtree(DATA, ignore_errors=True)
     args.out.mkdir(parents=True, exist_ok=True)
     if not DATA.exists():
-        make_dataset(DATA, train=240, val=60, seed=0)
+        make_dataset(DATA, train=600, val=100, seed=0)
     runs = [Run(arm, seed, args.out.resolve()) for seed in args.seeds for arm in ARMS]
     done = args.out / 'results.json'
     results = json.loads(done.read_text()) if done.exists() else None

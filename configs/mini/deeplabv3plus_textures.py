@@ -18,4 +18,4 @@ val_dataloader = dict(
         data_root=data_root, metainfo=metainfo, data_prefix=data_prefix,
         ann_file='ImageSets/Main/val.txt'))
 test_dataloader = val_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=40, val_interval=40)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16, val_interval=16)
