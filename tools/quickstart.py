@@ -176,7 +176,7 @@ def draw(runs: list[Run], sample: dict, path: Path) -> None:
         batch = pseudo_collate([sample])
         with torch.no_grad():
             result = model.test_step(batch)[0]
-            small = model.data_preprocessor._resize(batch['inputs'])[0]
+            small = model.data_preprocessor.resize(batch['inputs'])[0]
         axis.imshow(small.flip(0).permute(1, 2, 0).clamp(0, 255).numpy() / 255)
         axis.set_title(f'{small.shape[2]}×{small.shape[1]} by {arm}, with its detections')
         found = result.pred_instances[result.pred_instances.scores > 0.3]

@@ -88,12 +88,24 @@ class DownsizeMixin:
         """
         data = self.cast_data(data)
         images, samples = data['inputs'], data.get('data_samples')
-        resized = self._resize(images)
+        resized = self.resize(images)
         if samples is not None:
             samples = [self._rescale(*args, training) for args in zip(samples, images, resized)]
         return super().forward({**data, 'inputs': resized, 'data_samples': samples}, training)
 
-    def _resize(self, images: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    def resize(self, images: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+        """Resizes images, those of equal size together; values keep their range.
+
+        Args:
+            images (Tensor | Sequence[Tensor]): As ``inputs`` of :meth:`forward`, on the
+                preprocessor's device.
+
+        Returns:
+            Tensor | list[Tensor]: Floating-point images, as given: a batch or a list.
+
+        Raises:
+            TypeError, ValueError: If the images have the wrong type or shape.
+        """
         if isinstance(images, Tensor):
             return self._resize_batch(images)
         groups = defaultdict(list)
