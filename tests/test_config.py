@@ -1,9 +1,9 @@
 from pathlib import Path
 
+from dsnet_mm.config import load_config
+
 import pytest
 from mmengine.config import Config
-
-from dsnet_mm.config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 RUNNABLE = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)

@@ -149,7 +149,7 @@ def summarize(runs: list[Run], samples: list[dict]) -> dict:
             std=statistics.stdev(values) if len(values) > 1 else None,
             params=sum(p.numel() for p in model.parameters()),
             ms_per_image=round(time_, 2))
-    return dict(config=str(CONFIG.relative_to(ROOT)), metric=METRIC, arms=results)
+    return dict(config=os.path.relpath(CONFIG, ROOT), metric=METRIC, arms=results)
 
 
 def rows(results: dict) -> list[list[str]]:

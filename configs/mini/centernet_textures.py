@@ -7,4 +7,4 @@ model = dict(bbox_head=dict(num_classes=5))
 train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
 val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
 test_dataloader = val_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=10)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=8)

@@ -2,9 +2,9 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 from dsnet_mm.config import load_config
+
+import pytest
 
 CHILD = """
 _base_ = ['{base}']

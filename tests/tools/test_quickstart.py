@@ -1,0 +1,54 @@
+"""The quickstart on a data set and a schedule of seconds."""
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'tools'))
+import quickstart  # noqa: E402
+
+
+@pytest.fixture
+def small(textures, tmp_path, monkeypatch) -> Path:
+    """Points the quickstart to them; returns its output folder."""
+    config = tmp_path / 'small.py'
+    config.write_text(
+        f"_base_ = ['{ROOT}/configs/mini/centernet_textures.py']\n"
+        'model = dict(data_preprocessor=dict(target_size=(64, 64)))\n'
+        f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        'test_dataloader = val_dataloader\n'
+        'train_cfg = dict(max_epochs=1, val_interval=1)\n')
+    monkeypatch.setattr(quickstart, 'CONFIG', config)
+    monkeypatch.setattr(quickstart, 'DATA', textures)
+    out = tmp_path / 'out'
+    monkeypatch.setattr(sys, 'argv', ['quickstart.py', '--out', str(out)])
+    return out
+
+
+def test_both_arms_are_trained_once_and_compared(small, capsys):
+    quickstart.main()
+    assert 'downsizenet' in capsys.readouterr().out
+    results = json.loads((small / 'results.json').read_text())
+    assert results['metric'] == 'pascal_voc/mAP'
+    bilinear, ours = results['arms']['bilinear'], results['arms']['downsizenet']
+    assert ours['params'] - bilinear['params'] == 2980
+    assert bilinear['ms_per_image'] > 0 and list(ours['seeds']) == ['0']
+    table = (small / 'results.md').read_text().splitlines()
+    assert len(table) == 4 and f'{bilinear["params"]:,}' in table[2]
+    height, width = cv2.imread(str(small / 'picture.png')).shape[:2]
+    assert width > 2 * height
+    before = {p: p.stat().st_mtime for p in small.rglob('*') if p.is_file()}
+    quickstart.main()  # again: nothing is done twice
+    assert before == {p: p.stat().st_mtime for p in small.rglob('*') if p.is_file()}
+
+
+def test_a_failed_training_shows_the_end_of_its_log(small, monkeypatch):
+    monkeypatch.setitem(quickstart.ARMS, 'downsizenet', dict(type='Upsize'))
+    with pytest.raises(SystemExit, match="(?s)downsizenet-seed0 failed.*unknown resizer type 'Upsize'"
+                       '.*output.log') as error:
+        quickstart.main()
+    assert 'whole log' in str(error.value)
