@@ -77,6 +77,7 @@ def run(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
     return runner.val()
 
 
+@pytest.mark.slow
 def test_centernet_finds_its_objects_in_the_original_images(eight_images, tmp_path):
     cfg = Config.fromfile(ROOT / 'configs/mini/centernet_textures.py')
     # SIDE pixels on the longer side, then a scale for DownsizeNet, then padding to whole strides.

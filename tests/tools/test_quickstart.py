@@ -48,7 +48,6 @@ def test_both_arms_are_trained_once_and_compared(small, capsys):
 
 def test_a_failed_training_shows_the_end_of_its_log(small, monkeypatch):
     monkeypatch.setitem(quickstart.ARMS, 'downsizenet', dict(type='Upsize'))
-    with pytest.raises(SystemExit, match="(?s)downsizenet-seed0 failed.*unknown resizer type 'Upsize'"
-                       '.*output.log') as error:
+    message = "(?s)downsizenet-seed0 failed.*unknown resizer type 'Upsize'.*output.log"
+    with pytest.raises(SystemExit, match=message):
         quickstart.main()
-    assert 'whole log' in str(error.value)
