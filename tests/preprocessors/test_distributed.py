@@ -15,8 +15,8 @@ class Tiny(BaseModel):
 
     def __init__(self) -> None:
         super().__init__(dict(
-            type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(8, 8), mean=[120] * 3,
-            std=[60] * 3, bgr_to_rgb=False))
+            type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(8, 8), mean=[120.] * 3,
+            std=[60.] * 3, bgr_to_rgb=False))
         self.head = torch.nn.Conv2d(3, 1, 3)
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
@@ -43,7 +43,10 @@ def worker(rank: int, port: int, find_unused: bool, out: str) -> None:
     torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
     model = seeded_model()
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
-    parallel = MMDistributedDataParallel(module=model, find_unused_parameters=find_unused)
+    # As mmengine's Runner wraps a model. With broadcast_buffers, torch 2.1 writes to the mean and
+    # standard deviation between the preprocessor and the model, and backward refuses.
+    parallel = MMDistributedDataParallel(
+        module=model, find_unused_parameters=find_unused, broadcast_buffers=False)
     parallel.train_step(batch(rank), optimizer)
     torch.save(model.state_dict(), f'{out}/{rank}.pth')
     torch.distributed.destroy_process_group()
