@@ -28,11 +28,11 @@ def load_config(config: str, options: dict | None = None) -> Config:
         _move_data_root(cfg, options['data_root'])
     cfg.merge_from_dict(options)
 
-    if cfg.get('data_preprocessor') is not None:
-        model = cfg.model.get('data_preprocessor')
-        if model is None or (_is_ours(cfg.data_preprocessor) and not _is_ours(model)):
-            raise ValueError('data_preprocessor is set at the top level only, which training '
-                             'ignores: set model.data_preprocessor')
+    top, model = cfg.get('data_preprocessor'), cfg.get('model', {}).get('data_preprocessor')
+    if top is not None and model is not None:
+        if _is_ours(top) and not _is_ours(model):
+            raise ValueError(f'{top.type} is set at the top level only, which training ignores: '
+                             'set model.data_preprocessor')
         cfg.data_preprocessor = model
     return cfg
 

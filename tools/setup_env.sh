@@ -16,11 +16,14 @@ find_python() {
     return 1
 }
 
-extras="${*// /,}"
+extras=$(IFS=,; echo "$*")
 stamp=".venv/installed-${extras:-plain}-$(cat requirements.txt setup.cfg | cksum | cut -d' ' -f1)"
 [ -e "$stamp" ] && exit 0
 
-[ -x .venv/bin/python ] || "$(find_python)" -m venv .venv
+if [ ! -x .venv/bin/python ]; then
+    python=$(find_python)
+    "$python" -m venv .venv
+fi
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 echo 'Installing torch and torchvision ...'
 # shellcheck disable=SC2046  # one argument each
