@@ -1,6 +1,6 @@
 """DownsizeNet for OpenMMLab: a learned resizer in front of any mmdet or mmseg model.
 
-The resizers need torch alone; what needs an OpenMMLab package is imported at its first use.
+The resizers need torch alone; what needs mmcv, mmdet or mmseg is imported at its first use.
 """
 import importlib
 from typing import Any
@@ -16,7 +16,7 @@ _NEEDS_OPENMMLAB = {
     'DownsizeSegDataPreProcessor': ('dsnet_mm.preprocessors.seg', 'mmseg'),
     'DownsizeMixin': ('dsnet_mm.preprocessors.mixin', 'mmengine'),
 }
-__all__ = ['DownsizeNet', 'FixedResizer', *_NEEDS_OPENMMLAB]
+__all__ = ['DownsizeNet', 'FixedResizer']
 
 compat.install()
 

@@ -10,7 +10,8 @@ def load_config(config: str, options: dict | None = None) -> Config:
 
     On top of what they do, two settings hold wherever the config repeats them:
 
-    - ``data_root`` among the options replaces the config's own data root in every data set;
+    - ``data_root`` among the options replaces the config's own data root in every data set and
+      in every path below it, such as the evaluators' annotation files;
     - the model's ``data_preprocessor`` also becomes the top-level one, which most mmseg configs
       have besides and which wins in test-time augmentation.
 
@@ -47,16 +48,17 @@ def _move_data_root(cfg: Config, new: str) -> None:
         raise ValueError(f'cannot set data_root={new!r}: the config names no data_root at its top '
                          'level; set it in its data sets (train_dataloader.dataset.data_root=...)')
 
-    def visit(node: Any) -> None:
+    folder, new = old.rstrip('/'), new.rstrip('/')
+
+    def move(node: Any) -> Any:
         if isinstance(node, dict):
             for key, value in node.items():
-                if key == 'data_root' and value == old:
-                    node[key] = new
-                else:
-                    visit(value)
+                node[key] = move(value)
         elif isinstance(node, (list, tuple)):
-            for value in node:
-                visit(value)
+            return type(node)(move(value) for value in node)
+        elif isinstance(node, str) and (node == folder or node.startswith(f'{folder}/')):
+            return new + node[len(folder):]
+        return node
 
-    visit(cfg._cfg_dict)
+    move(cfg._cfg_dict)
 

@@ -41,7 +41,7 @@ def build_resizer(cfg: dict) -> nn.Module:
     cfg = {'type': 'DownsizeNet', **cfg, '_scope_': 'dsnet_mm'}
     if isinstance(cfg['type'], str):
         name = cfg['type'].removeprefix('dsnet_mm.')
-        if '.' not in name and name not in MODELS.module_dict:
+        if '.' not in name and name not in RESIZERS:
             raise ValueError(f'unknown resizer type {name!r}: use one of {RESIZERS}, '
                            'or a registered module with its scope, like "mmdet.MyResizer"')
     return MODELS.build(cfg)

@@ -42,6 +42,13 @@ def test_data_root_is_one_setting():
     assert len(roots) == 4 and set(roots) == {'/elsewhere/'}
 
 
+def test_data_root_moves_annotation_files():
+    cfg = load_config('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', dict(data_root='/coco'))
+    assert cfg.train_dataloader.dataset.data_root == '/coco/'
+    assert cfg.val_evaluator.ann_file == '/coco/annotations/instances_val2017.json'
+    assert 'data/coco' not in str(cfg._cfg_dict)
+
+
 def test_data_root_without_a_place_for_it(tmp_path):
     (tmp_path / 'config.py').write_text('model = dict()')
     with pytest.raises(ValueError, match="data_root='/elsewhere/'.*no data_root"):

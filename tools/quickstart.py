@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/mini/centernet_textures.py'
 DATA = ROOT / 'data/textures'
 METRIC = 'pascal_voc/mAP'
+TRAIN_IMAGES, VAL_IMAGES = 600, 100
 ARMS = {'bilinear': dict(type='FixedResizer', mode='bilinear'),
         'downsizenet': dict(type='DownsizeNet')}
 
@@ -65,6 +66,9 @@ class Run:
         return max((r['epoch'] for r in self.records() if 'epoch' in r), default=0)
 
     def start(self) -> None:
+        if self.epoch() >= Config.fromfile(CONFIG).train_cfg.max_epochs:
+            # Interrupted in its last validation, which mmengine would not make up for.
+            self.clear()
         self.folder.mkdir(parents=True, exist_ok=True)
         options = [f'model.data_preprocessor.resizer.{k}={v}' for k, v in self.resizer.items()]
         command = [sys.executable, str(ROOT / 'tools/train.py'), str(CONFIG), '--resume',
@@ -78,6 +82,9 @@ class Run:
         with self.log.open('a') as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log,
                                             stderr=subprocess.STDOUT)
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def check(self) -> bool:
         """Whether it is finished.
@@ -214,6 +221,17 @@ def show(results: dict, out: Path) -> None:
     print(f'Table and picture: {out}/results.md, {out}/results.json, {out}/picture.png')
 
 
+def prepare_data() -> None:
+    """Makes the data set, or checks that what is there is it."""
+    if not DATA.exists():
+        make_dataset(DATA, train=TRAIN_IMAGES, val=VAL_IMAGES, seed=0)
+    for part, number in (('train', TRAIN_IMAGES), ('val', VAL_IMAGES)):
+        found = len((DATA / f'ImageSets/Main/{part}.txt').read_text().split())
+        if found != number:
+            raise SystemExit(f'{DATA} has {found} {part} images instead of {number}: it is not the '
+                             "quickstart's data set; move it away")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--fresh', action='store_true', help='start over')
@@ -223,14 +241,14 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'))
     args = parser.parse_args()
     os.chdir(ROOT)
-    if args.fresh:
-        shutil.rmtree(args.out, ignore_errors=True)
-        shutil.rmtree(DATA, ignore_errors=True)
     args.out.mkdir(parents=True, exist_ok=True)
-    if not DATA.exists():
-        make_dataset(DATA, train=600, val=100, seed=0)
     runs = [Run(arm, seed, args.out.resolve()) for seed in args.seeds for arm in ARMS]
     done = args.out / 'results.json'
+    if args.fresh:
+        done.unlink(missing_ok=True)
+        for run in runs:
+            run.clear()
+    prepare_data()
     results = json.loads(done.read_text()) if done.exists() else None
     if results is None or set(results['arms']['bilinear']['seeds']) != set(map(str, args.seeds)):
         try:

@@ -4,10 +4,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+is_supported() {
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null
+}
+
 find_python() {
     for python in "${PYTHON:-}" python3.11 python3.12 python3.10 python3 python; do
-        if [ -n "$python" ] && "$python" -c \
-            'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null; then
+        if [ -n "$python" ] && is_supported "$python"; then
             echo "$python"
             return
         fi
@@ -20,9 +23,9 @@ extras=$(IFS=,; echo "$*")
 stamp=".venv/installed-${extras:-plain}-$(cat requirements.txt setup.cfg | cksum | cut -d' ' -f1)"
 [ -e "$stamp" ] && exit 0
 
-if [ ! -x .venv/bin/python ]; then
+if ! is_supported .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     python=$(find_python)
-    "$python" -m venv .venv
+    "$python" -m venv --clear .venv
 fi
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 echo 'Installing torch and torchvision ...'

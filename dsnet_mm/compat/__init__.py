@@ -37,7 +37,7 @@ def find_mmseg_configs() -> None:
     mmengine looks for a distribution called mmsegmentation; OneDL's has another name, but the
     module's name does as well.
     """
-    if find_spec('mmengine') is None:
+    if find_spec('mmengine') is None or find_spec('mmseg') is None:
         return
     from mmengine.config.utils import MODULE2PACKAGE
     from mmengine.utils import is_installed

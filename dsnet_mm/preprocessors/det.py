@@ -24,13 +24,18 @@ class DownsizeDetDataPreprocessor(DownsizeMixin, DetDataPreprocessor):
     resized image.
 
     Raises:
-        ValueError: If a batch augmentation would resize the batch once more.
+        ValueError: If a batch augmentation would resize the batch once more, or pads to a fixed
+            size while the images have only their shorter side fixed.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         for augment in self.batch_augments or ():
             if isinstance(augment, BatchFixedSizePad):
+                if self.output_size.short_edge is not None:
+                    raise ValueError(
+                        'BatchFixedSizePad pads images of any ratio to one size, but with '
+                        f'{self.output_size} their sizes differ: use scale or target_size')
                 augment.size = self.output_size(*augment.size)
             elif isinstance(augment, (BatchResize, BatchSyncRandomResize)):
                 raise ValueError(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dsnet_mm.preprocessors.samples import rescale_ground_truth, rescale_input_frame
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
-from dsnet_mm.resizers.size import Size
+from dsnet_mm.resizers.size import Size, check_images
 
 import torch
 from mmengine.model import initialize
@@ -51,8 +51,12 @@ class DownsizeMixin:
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.output_size = OutputSize(target_size, scale, short_edge)
+        if resizer is not None and not isinstance(resizer, dict):
+            raise TypeError("resizer must be a config, like dict(type='DownsizeNet'), "
+                            f'got {resizer!r}')
         resizer = dict(resizer or {})
         self._resizer_init_cfg = resizer.pop('init_cfg', None)
+        self._initialized = False
         # The model behind starts from the same random weights whatever the resizer.
         with torch.random.fork_rng(devices=[]):
             self.resizer = build_resizer(resizer)
@@ -69,6 +73,7 @@ class DownsizeMixin:
                 self.resizer.reset_parameters()
             if self._resizer_init_cfg is not None:
                 initialize(self.resizer, self._resizer_init_cfg)
+        self._initialized = True
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Resizes images and data samples, then preprocesses them as inherited.
@@ -85,11 +90,19 @@ class DownsizeMixin:
 
         Raises:
             TypeError, ValueError: If the images have the wrong type or shape.
+            RuntimeError: If the resizer's ``init_cfg`` was never applied before training.
         """
+        if training and self._resizer_init_cfg is not None and not self._initialized:
+            raise RuntimeError(
+                "the resizer's init_cfg was never applied: call init_weights() of this "
+                'preprocessor (models that wrap it in another one do not), or drop init_cfg and '
+                'use load_from')
         data = self.cast_data(data)
         images, samples = data['inputs'], data.get('data_samples')
         resized = self.resize(images)
         if samples is not None:
+            if len(samples) != len(images):
+                raise ValueError(f'{len(images)} images came with {len(samples)} data samples')
             samples = [self._rescale(*args, training) for args in zip(samples, images, resized)]
         return super().forward({**data, 'inputs': resized, 'data_samples': samples}, training)
 
@@ -126,11 +139,13 @@ class DownsizeMixin:
             raise TypeError('images must be unsigned 8-bit or floating-point, '
                             f'got {images.dtype}')
         dtype = next((p.dtype for p in self.resizer.parameters()), torch.float32)
+        images, given = images.to(dtype), images.dtype
+        check_images(images)
         # Training preprocesses inside autocast and validation outside: both must agree.
         with torch.autocast(images.device.type, enabled=False):
-            resized = self.resizer(images.to(dtype), self.output_size(*images.shape[-2:]))
+            resized = self.resizer(images, self.output_size(*images.shape[-2:]))
         # Some interpolations overshoot; what reads bytes later (BoxInst) would wrap around.
-        return resized.clamp(0, 255) if images.dtype == torch.uint8 else resized
+        return resized.clamp(0, 255) if given == torch.uint8 else resized
 
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:

@@ -55,6 +55,7 @@ def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
     if 'bboxes' in instances:
         boxes = instances.bboxes
         if isinstance(boxes, Tensor):
+            boxes = boxes if boxes.is_floating_point() else boxes.float()
             instances.bboxes = boxes * boxes.new_tensor(scale).repeat(boxes.shape[-1] // 2)
         else:  # one of mmdet's box types
             instances.bboxes = boxes.clone()

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 
 class FixedResizer(nn.Module):
-    """Resizes by ``F.interpolate`` with half-pixel centres; nothing is learned.
+    """Resizes by ``F.interpolate`` with ``align_corners=False``; nothing is learned.
 
     Args:
-        mode (str): ``'nearest'``, ``'bilinear'``, ``'bicubic'`` or ``'area'``.
+        mode (str): ``'nearest'`` (PyTorch's: the first of the pixels an output pixel covers, not
+            its middle one), ``'bilinear'``, ``'bicubic'`` or ``'area'``.
         antialias (bool): Blur first when shrinking, as Pillow does; ``'bilinear'`` and
             ``'bicubic'`` only. Bicubic may leave the value range of its input.
 

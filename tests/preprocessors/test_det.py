@@ -117,6 +117,9 @@ def test_boxes_of_any_width_as_plain_tensors():
     data['data_samples'][0].gt_instances = InstanceData(bboxes=quadrilateral)
     result = ours(data, True)['data_samples'][0].gt_instances.bboxes
     torch.testing.assert_close(result, quadrilateral * torch.tensor([0.25, 0.5] * 4))
+    data['data_samples'][0].gt_instances = InstanceData(bboxes=torch.tensor([[1, 2, 7, 8]]))
+    result = ours(data, True)['data_samples'][0].gt_instances.bboxes
+    torch.testing.assert_close(result, torch.tensor([[0.25, 1, 1.75, 4]]))
 
 
 def test_gradient_reaches_the_resizer_unless_frozen():
@@ -170,10 +173,28 @@ def test_resizer_starts_from_a_checkpoint(tmp_path):
     (dict(scale=0.5, resizer=dict(type='Upsize')), ValueError, "unknown resizer type 'Upsize'.*"
      'DownsizeNet'),
     (dict(scale=0.5, resizer=dict(type='FixedResizer', mode='cubic')), ValueError, 'cubic'),
+    (dict(scale=0.5, resizer='FixedResizer'), TypeError, "config.*got 'FixedResizer'"),
 ])
 def test_bad_arguments(kwargs, error, message):
     with pytest.raises(error, match=message):
         DownsizeDetDataPreprocessor(**kwargs)
+
+
+def test_an_init_cfg_that_was_never_applied_is_noticed():
+    ours = DownsizeDetDataPreprocessor(
+        target_size=(16, 16), resizer=dict(init_cfg=dict(type='Constant', layer='Conv2d', val=1.)))
+    with pytest.raises(RuntimeError, match='init_weights'):
+        ours(batch((20, 30)), True)
+    ours.init_weights()
+    ours(batch((20, 30)), True)
+    assert ours.resizer.logits.weight.eq(1).all()
+
+
+def test_as_many_samples_as_images():
+    data = batch((20, 30), (20, 30))
+    del data['data_samples'][0]
+    with pytest.raises(ValueError, match='2 images came with 1 data samples'):
+        DownsizeDetDataPreprocessor(target_size=(16, 16))(data)
 
 
 @pytest.mark.parametrize('inputs, error, message', [
@@ -185,6 +206,6 @@ def test_bad_arguments(kwargs, error, message):
     ([torch.zeros(1, 8, 8)], ValueError, 'in_channels=1'),
 ])
 def test_bad_images(inputs, error, message):
-    ours = DownsizeDetDataPreprocessor(target_size=(4, 4))
+    ours = DownsizeDetDataPreprocessor(short_edge=4)
     with pytest.raises(error, match=message):
         ours(dict(inputs=inputs))

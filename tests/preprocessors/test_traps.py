@@ -51,8 +51,12 @@ def test_1_ground_truth_stays_at_test_and_proposals_move():
 def test_2_fixed_sizes_shrink_with_the_image(rule, size):
     seg = DownsizeSegDataPreProcessor(size=(40, 80), test_cfg=dict(size=(40, 80)), **rule)
     assert seg.size == size and seg.test_cfg['size'] == size
-    det = DownsizeDetDataPreprocessor(
-        batch_augments=[dict(type='BatchFixedSizePad', size=(40, 80))], **rule)
+    pad = [dict(type='BatchFixedSizePad', size=(40, 80))]
+    if 'short_edge' in rule:
+        with pytest.raises(ValueError, match='short_edge=10.*use scale or target_size'):
+            DownsizeDetDataPreprocessor(batch_augments=pad, **rule)
+        return
+    det = DownsizeDetDataPreprocessor(batch_augments=pad, **rule)
     assert isinstance(det.batch_augments[0], BatchFixedSizePad)
     data = dict(inputs=[image(40, 80)], data_samples=[det_sample(40, 80)])
     assert det(data, True)['inputs'].shape[-2:] == size

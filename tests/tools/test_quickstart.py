@@ -24,6 +24,8 @@ def small(textures, tmp_path, monkeypatch) -> Path:
         'train_cfg = dict(max_epochs=1, val_interval=1)\n')
     monkeypatch.setattr(quickstart, 'CONFIG', config)
     monkeypatch.setattr(quickstart, 'DATA', textures)
+    monkeypatch.setattr(quickstart, 'TRAIN_IMAGES', 16)
+    monkeypatch.setattr(quickstart, 'VAL_IMAGES', 4)
     out = tmp_path / 'out'
     monkeypatch.setattr(sys, 'argv', ['quickstart.py', '--out', str(out)])
     return out
@@ -44,6 +46,21 @@ def test_both_arms_are_trained_once_and_compared(small, capsys):
     before = {p: p.stat().st_mtime for p in small.rglob('*') if p.is_file()}
     quickstart.main()  # again: nothing is done twice
     assert before == {p: p.stat().st_mtime for p in small.rglob('*') if p.is_file()}
+
+    # Interrupted in the last validation: no metric, but a checkpoint that looks finished.
+    (small / 'results.json').unlink()
+    for file in (small / 'bilinear-seed0').glob('*/vis_data/scalars.json'):
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text(''.join(line for line in lines if 'mAP' not in line))
+    quickstart.main()
+    again = json.loads((small / 'results.json').read_text())
+    assert again['arms']['bilinear']['seeds'] == bilinear['seeds']
+
+
+def test_another_data_set_in_its_place_is_refused(small, monkeypatch):
+    monkeypatch.setattr(quickstart, 'TRAIN_IMAGES', 17)
+    with pytest.raises(SystemExit, match='16 train images instead of 17'):
+        quickstart.main()
 
 
 def test_a_failed_training_shows_the_end_of_its_log(small, monkeypatch):
