@@ -81,3 +81,27 @@ def test_mixed_precision_reaches_the_optimizer(run_tool, textures, tmp_path):
 ])
 def test_bad_arguments(run_tool, arguments, message, tmp_path):
     assert message in run_tool(*arguments, '--work-dir', tmp_path, fails=True)
+
+
+TTA = """
+_base_ = ['{base}']
+# As most of mmseg's own configs: the top-level preprocessor would win in test-time augmentation.
+data_preprocessor = dict(type='SegDataPreProcessor', mean=[0, 0, 0], std=[1, 1, 1])
+tta_model = dict(type='SegTTAModel')
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)],
+        [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])]
+"""
+
+
+def test_test_time_augmentation_keeps_the_resizer(trained, run_tool, textures, tmp_path):
+    config, metric, options = ARMS['seg']
+    (tmp_path / 'tta.py').write_text(TTA.format(base=Path(config).resolve()))
+    output = run_tool('tools/test.py', tmp_path / 'tta.py', trained['seg'] / 'epoch_1.pth',
+                      '--tta', '--work-dir', tmp_path, '--cfg-options', *options,
+                      f'data_root={textures}/')
+    assert f'{metric}:' in output
+    # What a model without the resizer would say of the checkpoint.
+    assert 'unexpected key' not in output
