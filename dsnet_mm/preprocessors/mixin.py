@@ -149,10 +149,10 @@ class DownsizeMixin:
 
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:
-        sizes = image.shape[-2:], resized.shape[-2:]
-        rescale_input_frame(sample, *map(tuple, sizes))
+        size_in, size_out = tuple(image.shape[-2:]), tuple(resized.shape[-2:])
+        rescale_input_frame(sample, size_in, size_out)
         if training:
-            self._rescale_ground_truth(sample, *map(tuple, sizes))
+            self._rescale_ground_truth(sample, size_in, size_out)
         return sample
 
     def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,

@@ -123,9 +123,7 @@ class DownsizeNet(nn.Module):
         if self.distance is not None:
             encoded = self.distance(grid.distances()[None])
             features.append(encoded.expand(len(images), -1, -1, -1))
-        logits = self.logits(torch.cat(features, dim=1))
-        # Without texture the images share one map.
-        coefficients = self._activate(logits)
+        coefficients = self._activate(self.logits(torch.cat(features, dim=1)))
         if not self.bilinear_prior:
             return coefficients
         # Equal coefficients make every gain 1 and leave the bilinear weights as they are.
