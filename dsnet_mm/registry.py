@@ -14,13 +14,18 @@ from torch import nn
 __all__ = ['MODELS', 'build_resizer']
 
 # A user of mmdet need not have mmseg, nor the other way round.
-_LOCATIONS = {'mmdet': 'dsnet_mm.preprocessors.det', 'mmseg': 'dsnet_mm.preprocessors.seg'}
+_LOCATIONS = {
+    'mmdet': ['dsnet_mm.preprocessors.det', 'dsnet_mm.models.vgg', 'dsnet_mm.models.refinedet',
+              'dsnet_mm.models.light_head'],
+    'mmseg': ['dsnet_mm.preprocessors.seg', 'dsnet_mm.models.fcn8s', 'dsnet_mm.models.spnet'],
+}
 
 MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='dsnet_mm',
-    locations=[module for package, module in _LOCATIONS.items() if find_spec(package)])
+    locations=[module for package, modules in _LOCATIONS.items() if find_spec(package)
+               for module in modules])
 
 RESIZERS = ('DownsizeNet', 'FixedResizer')
 for _name in RESIZERS:

@@ -8,6 +8,8 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from dsnet_mm.config import load_config
+
 import cv2
 import numpy as np
 import pytest
@@ -64,13 +66,13 @@ def eight_images(tmp_path_factory) -> Path:
     return root
 
 
-def run(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
+def train(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
     cfg.work_dir = str(folder)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[name].dataset.data_root = f'{root}/'
         cfg[name].dataset.metainfo = metainfo
     cfg.train_dataloader.batch_size = 4
-    cfg.default_hooks.checkpoint.interval = 10**6
+    cfg.train_cfg.val_interval = cfg.default_hooks.checkpoint.interval = 10**6
     cfg.param_scheduler = [dict(type='CosineAnnealingLR', convert_to_iter_based=True)]
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -78,37 +80,55 @@ def run(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
 
 
 @pytest.mark.slow
-def test_centernet_finds_its_objects_in_the_original_images(eight_images, tmp_path):
-    cfg = Config.fromfile(ROOT / 'configs/mini/centernet_textures.py')
+@pytest.mark.parametrize('name, epochs, threshold, options', [
+    ('centernet', 300, 0.9, {'model.bbox_head.num_classes': 2}),
+    ('refinedet', 100, 0.9, {'model.bbox_head.num_classes': 2}),
+    ('lighthead', 100, 0.9, {'model.roi_head.bbox_head.num_classes': 2}),
+    ('detr', 300, 0.8, {'model.bbox_head.num_classes': 2}),
+])
+def test_detectors_find_their_objects_in_the_original_images(
+        name, epochs, threshold, options, eight_images, tmp_path):
+    cfg = load_config(str(ROOT / f'configs/mini/{name}_textures.py'), options)
     # SIDE pixels on the longer side, then a scale for DownsizeNet, then padding to whole strides.
+    for key in ('target_size', 'short_edge'):
+        cfg.model.data_preprocessor.pop(key, None)
+    cfg.model.data_preprocessor.update(scale=0.55, pad_size_divisor=32)
     resize = dict(type='Resize', scale=(SIDE, SIDE), keep_ratio=True)
-    cfg.model.data_preprocessor.update(target_size=None, scale=0.55, pad_size_divisor=32)
+    shift, border = [], []
+    if name == 'centernet':
+        # The border shifts the image at test: the network must not lean on where it is.
+        fill = dict(type='RandomCenterCropPad', mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True)
+        shift = [dict(fill, crop_size=(SIDE, SIDE), ratios=(1.0, 1.1, 1.2), border=SIDE // 2 - 16,
+                      test_pad_mode=None)]
+        border = [dict(fill, ratios=None, border=None, test_mode=True, test_pad_add_pix=1,
+                       test_pad_mode=['logical_or', 31])]
+    load, annotations = cfg.train_pipeline[:2]
+    cfg.train_dataloader.dataset.pipeline = [
+        load, annotations, resize, *shift, cfg.train_pipeline[-1]]
+    cfg.val_dataloader.dataset.pipeline = [
+        load, resize, *border, annotations, cfg.test_pipeline[-1]]
+    cfg.train_cfg.max_epochs = epochs
+    assert train(cfg, dict(classes=CLASSES), eight_images, tmp_path)['pascal_voc/mAP'] > threshold
+
+
+@pytest.mark.parametrize('name, epochs', [
+    ('deeplabv3plus', 240),
+    pytest.param('fcn', 240, marks=pytest.mark.slow),
+    pytest.param('spnet', 240, marks=pytest.mark.slow),
+])
+def test_segmenters_find_their_areas_in_the_original_images(name, epochs, eight_images, tmp_path):
+    cfg = load_config(str(ROOT / f'configs/mini/{name}_textures.py'))
+    preprocessor = cfg.model.data_preprocessor
+    preprocessor.pop('target_size', None)
+    preprocessor.pop('size_divisor', None)
+    preprocessor.update(scale=0.55, size=(SIDE, SIDE))
+    resize = dict(type='Resize', scale=(SIDE, SIDE), keep_ratio=True)
     load, annotations, *_, pack = cfg.train_pipeline
-    # The border shifts the image at test: the network must not lean on where it is.
-    shift = dict(type='RandomCenterCropPad', crop_size=(SIDE, SIDE), ratios=(1.0, 1.1, 1.2),
-                 border=SIDE // 2 - 16, mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True,
-                 test_pad_mode=None)
-    cfg.train_dataloader.dataset.pipeline = [load, annotations, resize, shift, pack]
-    load, _, border, annotations, pack = cfg.test_pipeline
-    border.update(test_pad_mode=['logical_or', 31], test_pad_add_pix=1)
-    cfg.val_dataloader.dataset.pipeline = [load, resize, border, annotations, pack]
-    cfg.train_cfg.update(max_epochs=300, val_interval=10**6)
-    cfg.model.bbox_head.num_classes = 2
-    metainfo = dict(classes=CLASSES)
-    assert run(cfg, metainfo, eight_images, tmp_path)['pascal_voc/mAP'] > 0.9
-
-
-def test_deeplab_finds_its_areas_in_the_original_images(eight_images, tmp_path):
-    cfg = Config.fromfile(ROOT / 'configs/mini/deeplabv3plus_textures.py')
-    resize = dict(type='Resize', scale=(SIDE, SIDE), keep_ratio=True)
-    cfg.model.data_preprocessor.update(scale=0.55, size=(SIDE, SIDE))
-    cfg.model.data_preprocessor.pop('size_divisor')
-    for name, transforms in (('train_dataloader', [resize]), ('val_dataloader', [resize])):
-        load, annotations, *_, pack = cfg[name].dataset.pipeline
-        order = [load, annotations, *transforms] if name == 'train_dataloader' else [
-            load, *transforms, annotations]
-        cfg[name].dataset.pipeline = [*order, pack]
-    cfg.train_cfg.update(max_epochs=240, val_interval=10**6)
-    cfg.model.decode_head.num_classes = cfg.model.auxiliary_head.num_classes = 3
+    cfg.train_dataloader.dataset.pipeline = [load, annotations, resize, pack]
+    cfg.val_dataloader.dataset.pipeline = [load, resize, annotations, pack]
+    for head in ('decode_head', 'auxiliary_head'):
+        if head in cfg.model:
+            cfg.model[head].num_classes = 3
+    cfg.train_cfg.max_epochs = epochs
     metainfo = dict(classes=('background', *CLASSES), palette=COLORS.tolist())
-    assert run(cfg, metainfo, eight_images, tmp_path)['mIoU'] > 90
+    assert train(cfg, metainfo, eight_images, tmp_path)['mIoU'] > 90

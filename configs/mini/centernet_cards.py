@@ -1,10 +1,4 @@
-_base_ = ['_base_/centernet.py', '_base_/voc.py']
-
-data_root = '{{$DSNET_MM_DATA:data}}/cards/'
-metainfo = dict(classes=('nine', 'ten', 'jack', 'queen', 'king', 'ace'))
+_base_ = ['_base_/centernet.py', '_base_/cards.py']
 
 model = dict(bbox_head=dict(num_classes=6))
-train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
-val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
-test_dataloader = val_dataloader
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30, val_interval=30)

@@ -1,22 +1,4 @@
-# 480x360 -> 168x126, the paper's ratio for DeepLabv3+.
-_base_ = ['_base_/deeplabv3plus.py', '_base_/labelmaps.py']
-
-data_root = '{{$DSNET_MM_DATA:data}}/camvid/'
-metainfo = dict(
-    classes=('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree', 'SignSymbol', 'Fence', 'Car',
-             'Pedestrian', 'Bicyclist'),
-    palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [0, 0, 192],
-             [128, 128, 0], [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0],
-             [0, 128, 192]])
+_base_ = ['_base_/deeplabv3plus.py', '_base_/camvid.py']
 
 model = dict(decode_head=dict(num_classes=11), auxiliary_head=dict(num_classes=11))
-train_dataloader = dict(
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo,
-        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train')))
-val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo,
-        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')))
-test_dataloader = val_dataloader
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=20)

@@ -1,6 +1,6 @@
 # CenterNet with every module of the paper's (ResNet-18, deformable convolutions in the neck), a
-# quarter as wide, from random weights: minutes on two CPU cores.
-_base_ = ['mmdet::_base_/default_runtime.py']
+# quarter as wide.
+_base_ = ['./detection.py']
 
 model = dict(
     type='CenterNet',
@@ -23,15 +23,3 @@ model = dict(
         loss_offset=dict(type='L1Loss', loss_weight=1.0)),
     train_cfg=None,
     test_cfg=dict(topk=100, local_maximum_kernel=3, max_per_img=100))
-
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True),
-]
-default_hooks = dict(
-    logger=dict(interval=20),
-    checkpoint=dict(interval=1, max_keep_ckpts=1))
-randomness = dict(seed=0)

@@ -1,5 +1,5 @@
-# A data set in PASCAL VOC's layout, resized to 300x300 as in the paper. Children set data_root,
-# the classes and the number of epochs.
+# Data in PASCAL VOC's layout, resized to 300x300 as in the paper. Children set data_root and
+# the classes.
 data_root = None
 
 train_pipeline = [

@@ -1,0 +1,1 @@
+"""The paper's pipelines that mmdet and mmseg lack."""
