@@ -1,1 +1,145 @@
-"""Placeholder."""
+"""Light-Head R-CNN (Li et al., 2017): thin feature maps make the second stage cheap.
+
+On mmdet's ``TwoStageDetector`` and ``StandardRoIHead``. The RPN sees the backbone's map, so the
+large separable convolution belongs to the RoI extractor, before the pooling.
+"""
+from typing import Any
+
+from dsnet_mm.registry import MODELS
+
+import torch
+from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
+from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torchvision.ops import PSRoIAlign
+
+
+class LargeSeparableConv(BaseModule):
+    """A k x k receptive field from two paths of thin kernels, summed (section 3.2, figure 3).
+
+    Args:
+        in_channels (int): Channels of the input.
+        mid_channels (int): Channels between the two convolutions of a path; 256 in the large
+            setting of the paper, 64 in the small one.
+        out_channels (int): Channels of the output.
+        kernel_size (int): Length k of the kernels in cells, odd.
+        init_cfg (dict, optional): By default normal, with the authors' deviation of 0.01.
+
+    Raises:
+        ValueError: If the kernel is even, as its output would be half a cell off.
+    """
+
+    def __init__(self, in_channels: int, mid_channels: int, out_channels: int,
+                 kernel_size: int = 15, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg or dict(type='Normal', layer='Conv2d', std=0.01))
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size={kernel_size} is even: use an odd one')
+        column, row = (kernel_size, 1), (1, kernel_size)
+
+        def path(first: tuple[int, int], second: tuple[int, int]) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv2d(in_channels, mid_channels, first, padding=[k // 2 for k in first]),
+                nn.Conv2d(mid_channels, out_channels, second, padding=[k // 2 for k in second]))
+
+        self.column_row = path(column, row)
+        self.row_column = path(row, column)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, out_channels, H, W)."""
+        return self.column_row(x) + self.row_column(x)
+
+
+@MODELS.register_module()
+class LightHeadRoIExtractor(BaseRoIExtractor):
+    """Thin maps by a large separable convolution, then position-sensitive RoI align.
+
+    Cell (ph, pw) of output channel c pools thin map ``(c * size + ph) * size + pw``, and the mean
+    of its samples is taken with boxes shifted by half a cell, both as torchvision does; the
+    authors' code takes the maximum of the samples, without a shift.
+
+    Args:
+        in_channels (int): Channels of the feature map.
+        mid_channels (int): Channels inside the separable convolution.
+        out_channels (int): Channels of a pooled RoI.
+        featmap_strides (list[int]): The one stride of the feature map in pixels.
+        kernel_size (int): Kernel of the separable convolution in cells.
+        output_size (int): Side of a pooled RoI in cells.
+        sampling_ratio (int): Samples per cell and axis.
+        init_cfg (dict, optional): Initialisation of the separable convolution.
+
+    Raises:
+        ValueError: If there are several strides; position-sensitive maps have one level.
+    """
+
+    def __init__(self, in_channels: int, featmap_strides: list[int], mid_channels: int = 256,
+                 out_channels: int = 10, kernel_size: int = 15, output_size: int = 7,
+                 sampling_ratio: int = 2, init_cfg: dict | None = None) -> None:
+        if len(featmap_strides) != 1:
+            raise ValueError(f'featmap_strides={featmap_strides}: Light-Head pools from one level')
+        super().__init__(
+            dict(type=PSRoIAlign, output_size=output_size, sampling_ratio=sampling_ratio),
+            out_channels, featmap_strides)
+        self.separable = LargeSeparableConv(
+            in_channels, mid_channels, out_channels * output_size ** 2, kernel_size, init_cfg)
+
+    def forward(self, feats: tuple[Tensor, ...], rois: Tensor,
+                roi_scale_factor: float | None = None) -> Tensor:
+        """Pools RoIs.
+
+        Args:
+            feats (tuple[Tensor]): One map (N, in_channels, H, W).
+            rois (Tensor): (K, 5): the image's index and the box in input pixels.
+            roi_scale_factor (float, optional): Factor on the boxes' sides.
+
+        Returns:
+            Tensor: (K, out_channels, output_size, output_size).
+        """
+        if roi_scale_factor is not None:
+            rois = self.roi_rescale(rois, roi_scale_factor)
+        thin = self.separable(feats[0]).relu()
+        return self.roi_layers[0](thin, rois.type_as(thin))
+
+
+@MODELS.register_module()
+class LightHeadBBoxHead(ConvFCBBoxHead):
+    """One wide layer, then class and box, trained on the hardest RoIs of each image.
+
+    Hard is a RoI whose classification and box loss together are large (online hard example mining
+    as the paper has it, section 3.4); mmdet's ``OHEMSampler`` ranks by classification alone, and
+    positives and negatives apart. Let the sampler pass on all proposals.
+
+    Args:
+        num_hard (int): RoIs per image to train on.
+        **kwargs: Those of ``ConvFCBBoxHead``.
+    """
+
+    def __init__(self, num_hard: int = 256, num_shared_fcs: int = 1, fc_out_channels: int = 2048,
+                 in_channels: int = 10, reg_class_agnostic: bool = True, **kwargs: Any) -> None:
+        super().__init__(
+            num_shared_fcs=num_shared_fcs, fc_out_channels=fc_out_channels,
+            in_channels=in_channels, reg_class_agnostic=reg_class_agnostic, **kwargs)
+        self.num_hard = num_hard
+
+    def loss(self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor,
+             label_weights: Tensor, bbox_targets: Tensor, bbox_weights: Tensor,
+             reduction_override: str | None = None) -> dict:
+        """The loss of the hardest RoIs; arguments and result as in ``BBoxHead.loss``."""
+        each = (cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights)
+        if len(rois) > self.num_hard:
+            with torch.no_grad():
+                hard = self._hardest(*each)
+            each = [value[hard] for value in each]
+        return super().loss(*each, reduction_override=reduction_override)
+
+    def _hardest(self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor,
+                 *targets: Tensor) -> Tensor:
+        losses = super().loss(cls_score, bbox_pred, rois, labels, *targets,
+                              reduction_override='none')
+        hardness = losses['loss_cls'].clone()
+        positive = (labels >= 0) & (labels < self.num_classes)
+        if positive.any():
+            hardness[positive] += losses['loss_bbox'].flatten(1).sum(1)
+        order = hardness.argsort(descending=True)
+        images = rois[order, 0]
+        return torch.cat([order[images == i][:self.num_hard] for i in images.unique()])

@@ -1,0 +1,102 @@
+# Light-Head R-CNN in the paper's setting (Table 1): VOC2007, VGG16, the short side 300 -> 165 with
+# the ratio kept. The model is that of Light-Head's authors on conv5_3 (stride 16).
+_base_ = ['mmdet::_base_/datasets/voc0712.py', 'mmdet::_base_/default_runtime.py']
+
+data_root = 'data/VOCdevkit/'
+
+model = dict(
+    type='FasterRCNN',
+    data_preprocessor=dict(
+        type='dsnet_mm.DownsizeDetDataPreprocessor',
+        short_edge=165,
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='dsnet_mm.VGG',
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')),
+    rpn_head=dict(
+        type='RPNHead', in_channels=512, feat_channels=512,
+        # The authors' anchors of 32 to 512 pixels are for images of 600 to 800; a short side of
+        # 165 is about a quarter of that: 8 to 128 pixels, 0.5 to 8 cells of the 11x14 map.
+        anchor_generator=dict(
+            type='AnchorGenerator', scales=[0.5, 1, 2, 4, 8], ratios=[0.5, 1.0, 2.0],
+            strides=[16]),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[1.0, 1.0, 1.0, 1.0]),
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+        loss_bbox=dict(type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0)),
+    roi_head=dict(
+        type='StandardRoIHead',
+        bbox_roi_extractor=dict(
+            type='dsnet_mm.LightHeadRoIExtractor', in_channels=512, featmap_strides=[16]),
+        bbox_head=dict(
+            type='dsnet_mm.LightHeadBBoxHead', num_classes=20,
+            bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]),
+            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+            loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0))),
+    train_cfg=dict(
+        rpn=dict(
+            assigner=dict(
+                type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3,
+                ignore_iof_thr=-1),
+            sampler=dict(
+                type='RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1,
+                add_gt_as_proposals=False),
+            allowed_border=-1, pos_weight=-1, debug=False),
+        rpn_proposal=dict(
+            nms_pre=12000, max_per_img=2000, nms=dict(type='nms', iou_threshold=0.7),
+            min_bbox_size=0),
+        rcnn=dict(
+            assigner=dict(
+                type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5,
+                match_low_quality=False, ignore_iof_thr=-1),
+            # All of them: LightHeadBBoxHead picks the hardest.
+            sampler=dict(
+                type='RandomSampler', num=10000, pos_fraction=1.0, neg_pos_ub=-1,
+                add_gt_as_proposals=True),
+            pos_weight=-1, debug=False)),
+    test_cfg=dict(
+        rpn=dict(
+            nms_pre=6000, max_per_img=1000, nms=dict(type='nms', iou_threshold=0.7),
+            min_bbox_size=0),
+        rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)))
+
+# The long side is free, so that the short one is 300 for every ratio.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(3000, 300), keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(3000, 300), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    dataset=dict(
+        _delete_=True, type='VOCDataset', data_root=data_root,
+        ann_file='VOC2007/ImageSets/Main/trainval.txt',
+        data_prefix=dict(sub_data_root='VOC2007/'),
+        filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4),
+    clip_grad=dict(max_norm=35, norm_type=2))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
+    dict(type='MultiStepLR', end=80, milestones=[50, 70], gamma=0.1),
+]
+# 80 epochs, as far as Figure 5 goes.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=80, val_interval=10)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
