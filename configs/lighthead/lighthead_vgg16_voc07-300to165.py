@@ -18,10 +18,10 @@ model = dict(
     rpn_head=dict(
         type='RPNHead', in_channels=512, feat_channels=512,
         # The authors' anchors of 32 to 512 pixels are for images of 600 to 800; a short side of
-        # 165 is about a quarter of that: 8 to 128 pixels, 0.5 to 8 cells of the 11x14 map.
+        # 165 is about a quarter of that: 8 to 128 pixels, 0.5 to 8 cells of the 10x13 map.
         anchor_generator=dict(
             type='AnchorGenerator', scales=[0.5, 1, 2, 4, 8], ratios=[0.5, 1.0, 2.0],
-            strides=[16]),
+            strides=[16], center_offset=0.5),
         bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[1.0, 1.0, 1.0, 1.0]),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
         loss_bbox=dict(type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0)),
@@ -37,7 +37,8 @@ model = dict(
     train_cfg=dict(
         rpn=dict(
             assigner=dict(
-                type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3,
+                # Cells are as large as many objects: the best anchor counts, however poor.
+                type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.0,
                 ignore_iof_thr=-1),
             sampler=dict(
                 type='RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1,

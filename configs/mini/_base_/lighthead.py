@@ -16,7 +16,7 @@ model = dict(
         type='RPNHead', in_channels=64, feat_channels=64,
         anchor_generator=dict(
             type='AnchorGenerator', scales=[0.5, 1, 2, 4, 8], ratios=[0.5, 1.0, 2.0],
-            strides=[16]),
+            strides=[16], center_offset=0.5),
         bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[1.0, 1.0, 1.0, 1.0]),
         loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
         loss_bbox=dict(type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0)),
@@ -35,7 +35,7 @@ model = dict(
     train_cfg=dict(
         rpn=dict(
             assigner=dict(
-                type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3,
+                type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.0,
                 ignore_iof_thr=-1),
             sampler=dict(
                 type='RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1,
