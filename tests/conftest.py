@@ -1,5 +1,6 @@
 """What all tests share."""
 import os
+import sys
 from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools'))
 
 
 @pytest.fixture(autouse=True)

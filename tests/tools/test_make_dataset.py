@@ -1,12 +1,8 @@
-import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import cv2
+import make_dataset as tool
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools'))
-import make_dataset as tool  # noqa: E402
 
 
 def test_boxes_and_label_maps_agree(textures):

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import cv2
 import pytest
+import quickstart
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tools'))
-import quickstart  # noqa: E402
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""Prints the parameters and multiply-adds of models at their low resolution, as Markdown.
+
+Multiply-adds are those of convolutions, matrix products and normalisations that mmengine's
+analysis counts, for one image; the resizer is counted apart. Proposals, anchors and matching are
+not counted.
+"""
+import argparse
+import logging
+from collections import Counter
+from functools import partial
+from math import prod
+from pathlib import Path
+
+from dsnet_mm.config import load_config
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.analysis import FlopAnalyzer
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import MODELS, DefaultScope
+from mmseg.structures import SegDataSample
+from torch import nn
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+# The paper's pipelines: config and size of an image at high resolution.
+PIPELINES = {
+    'RefineDet': ('refinedet/refinedet_vgg16_voc07-300to160.py', (300, 300)),
+    'CenterNet': ('centernet/centernet_r18-dcnv2_voc07-300to160.py', (300, 300)),
+    'DETR': ('detr/detr_r101_coco-300to165.py', (300, 300)),
+    'Light-Head R-CNN': ('lighthead/lighthead_vgg16_voc07-300to165.py', (300, 400)),
+    'FCN-8s': ('fcn/fcn8s_vgg16_voc12-to100.py', (375, 500)),
+    'DeepLabv3+': ('deeplabv3plus/deeplabv3plus_r101-d8_cityscapes-513to179.py', (513, 513)),
+    'SPNet': ('spnet/spnet_r50-d8_cityscapes-768to230.py', (768, 768)),
+}
+
+
+class _Call(nn.Module):
+    """A module with all but the image bound: what can be traced."""
+
+    def __init__(self, module: nn.Module, call: partial) -> None:
+        super().__init__()
+        self.module, self.call = module, call
+
+    def forward(self, images: torch.Tensor) -> object:
+        return self.call(images)
+
+
+def _deform_conv(inputs: list, outputs: list) -> Counter:
+    shape, weight = outputs[0].type().sizes(), inputs[3].type().sizes()
+    return Counter(deform_conv=prod(shape) * prod(weight[1:]))
+
+
+def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int:
+    """Multiply-adds of one call."""
+    analyzer = FlopAnalyzer(_Call(module, call).eval(), (images, ))
+    analyzer.set_op_handle('prim::PythonOp.ModulatedDeformConv2dFunction', _deform_conv)
+    analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analyzer.tracer_warnings('none')
+    with torch.no_grad():
+        return int(analyzer.total())
+
+
+def build(path: str | Path) -> tuple[BaseModel, str]:
+    """Builds a config's model, and tells its scope."""
+    cfg = load_config(str(path))
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+            return revert_sync_batchnorm(registry.build(cfg.model)), cfg.default_scope
+
+
+def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
+    """One row of the table."""
+    model, scope = build(path)
+    preprocessor = model.data_preprocessor
+    low = preprocessor.output_size(*size)
+    meta = dict(img_shape=low, ori_shape=size, scale_factor=(1.0, 1.0), batch_input_shape=low,
+                pad_shape=low)
+    sample = (DetDataSample if scope == 'mmdet' else SegDataSample)(metainfo=meta)
+    whole = multiply_adds(
+        model, partial(model.forward, data_samples=[sample], mode='tensor'),
+        torch.rand(1, 3, *low))
+    resizer = preprocessor.resizer
+    resizing = multiply_adds(resizer, partial(resizer, size=low), torch.rand(1, 3, *size) * 255)
+    count = [sum(p.numel() for p in module.parameters()) for module in (model, resizer)]
+    return (f'| {name} | {low[0]}×{low[1]} | {count[0] - count[1]:,} | {whole / 1e9:.2f} G '
+            f'| {(whole + resizing) / 1e9:.2f} G | {resizing / whole:.1%} |')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', nargs='?', help='default: the seven pipelines of the paper')
+    parser.add_argument('--size', nargs=2, type=int, default=(300, 300), metavar=('H', 'W'),
+                        help='size of the image before it is resized')
+    args = parser.parse_args()
+    logging.disable(logging.WARNING)
+    print('| pipeline | at | parameters | multiply-adds | with DownsizeNet | more |\n'
+          '|---|---|---|---|---|---|')
+    if args.config:
+        print(row(Path(args.config).stem, args.config, tuple(args.size)))
+        return
+    for name, (path, size) in PIPELINES.items():
+        print(row(name, CONFIGS / path, size), flush=True)
+
+
+if __name__ == '__main__':
+    main()
