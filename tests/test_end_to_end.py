@@ -4,21 +4,19 @@ The images have different sizes, are resized with their ratio kept, shrunk by Do
 padded; CenterNet also wants a border around them at test. Every wrong step of the way back to
 original coordinates costs far more than these tests allow.
 """
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from dsnet_mm.config import load_config
 
 import cv2
+import make_dataset as tool
 import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / 'tools'))
-import make_dataset as tool  # noqa: E402
 
 SIZES = [(260, 200), (200, 260), (240, 240), (180, 280)]  # width and height in pixels
 
@@ -113,7 +111,7 @@ def test_detectors_find_their_objects_in_the_original_images(
 
 @pytest.mark.parametrize('name, epochs', [
     ('deeplabv3plus', 240),
-    pytest.param('fcn', 240, marks=pytest.mark.slow),
+    pytest.param('fcn', 160, marks=pytest.mark.slow),
     pytest.param('spnet', 240, marks=pytest.mark.slow),
 ])
 def test_segmenters_find_their_areas_in_the_original_images(name, epochs, eight_images, tmp_path):

@@ -1,0 +1,21 @@
+# FCN-8s with every module of the paper's, an eighth as wide (fc6 and fc7 less). From random weights
+# it needs normalisation in VGG, and skips that are not scaled away.
+_base_ = ['./segmentation.py']
+
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='dsnet_mm.DownsizeSegDataPreProcessor',
+        target_size=(100, 100),
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size_divisor=1),
+    backbone=dict(type='dsnet_mm.FCNVGG', base_channels=8, with_bn=True),
+    decode_head=dict(
+        type='dsnet_mm.FCN8sHead', in_channels=(3, 32, 64, 64), channels=128,
+        skip_scales=(1, 1), num_classes=2),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))

@@ -1,0 +1,29 @@
+# SPNet with every module of the paper's (strip pooling in a dilated ResNet-50, two mixed pooling
+# modules, auxiliary head), a quarter as wide.
+_base_ = ['./segmentation.py']
+
+norm_cfg = dict(type='BN', requires_grad=True)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='dsnet_mm.DownsizeSegDataPreProcessor',
+        scale=0.3,
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size_divisor=1),
+    backbone=dict(
+        type='dsnet_mm.SPNetResNet', depth=50, stem_channels=32, base_channels=16,
+        dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), multi_grid=(4, 8, 16), norm_cfg=norm_cfg,
+        contract_dilation=True),
+    decode_head=dict(
+        type='dsnet_mm.SPNetHead', in_channels=512, channels=128, pool_sizes=(8, 4), num_classes=2,
+        norm_cfg=norm_cfg, align_corners=True),
+    auxiliary_head=dict(
+        type='FCNHead', in_channels=256, in_index=2, channels=64, num_convs=1, concat_input=False,
+        dropout_ratio=0.1, num_classes=2, norm_cfg=norm_cfg, align_corners=True,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
