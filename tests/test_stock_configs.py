@@ -99,6 +99,7 @@ CASES = [
     Case('mmseg::mask2former/mask2former_r50_8xb2-90k_cityscapes-512x1024',
          mask2former('decode_head')),
     Case('mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024'),  # reads boundaries from the label
+    Case('mmseg::pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes'),  # has them as another map
     Case('mmseg::point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024'),
     Case('mmseg::setr/setr_vit-l_naive_8xb1-80k_cityscapes-768x768',
          {'backbone.num_layers': 4, 'backbone.out_indices': (0, 1, 2, 3)}),
@@ -133,7 +134,8 @@ def sample(cfg: Config, size: Size) -> BaseDataElement:
         border=[height / 8, 7 * height / 8, width / 8, 7 * width / 8])  # only CornerNet asks
     labels = torch.randint(0, 2, (1, height, width))
     if cfg.default_scope == 'mmseg':
-        return SegDataSample(metainfo=metainfo, gt_sem_seg=PixelData(data=labels))
+        return SegDataSample(metainfo=metainfo, gt_sem_seg=PixelData(data=labels),
+                             gt_edge_map=PixelData(data=torch.randint(0, 2, (1, height, width))))
     boxes = torch.tensor([[.1, .1, .6, .9], [.5, .3, .9, .6]]) * torch.tensor([width, height] * 2)
     instances = InstanceData(bboxes=boxes, labels=torch.tensor([0, 1]))
     if any(stage.get('with_mask') for stage in cfg.train_pipeline):
@@ -153,7 +155,7 @@ def batch(cfg: Config) -> dict:
 def train(model: BaseModel, data: dict) -> None:
     losses = model.train_step(data, OptimWrapper(torch.optim.SGD(model.parameters(), 1e-4)))
     assert all(value.isfinite().all() for value in losses.values())
-    # The resizer's last layer starts at zero: what it is now is its gradient.
+    # The resizer's last layer starts at zero: all it holds now is its gradient.
     for parameter in model.data_preprocessor.resizer.logits.parameters():
         assert parameter.isfinite().all() and parameter.any()
 
@@ -180,6 +182,7 @@ def test_one_step_and_one_prediction(case: Case) -> None:
 
     bounds = torch.tensor(ORIGINAL[::-1] * 2)
     for result in results:
+        assert {'pred_instances', 'pred_sem_seg'} & result.keys()
         if 'pred_instances' in result:
             instances = result['pred_instances']
             assert instances.bboxes.max() > max(SMALL)
@@ -202,7 +205,8 @@ def test_one_step_and_one_prediction(case: Case) -> None:
 
 
 def test_yolox_is_told_what_to_put_instead_of_its_batch_augmentation() -> None:
-    with pytest.raises(ValueError, match='BatchSyncRandomResize.*batch_augments=None.*Resize'):
+    remedy = 'BatchSyncRandomResize.*set batch_augments=None.*RandomResize'
+    with pytest.raises(ValueError, match=remedy):
         build_model(Case(YOLOX))
 
 

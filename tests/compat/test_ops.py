@@ -144,6 +144,16 @@ def test_deformable_convolutions_against_a_loop():
         modulated + bias[:, None, None])
 
 
+def test_offsets_that_are_not_numbers_show_in_the_output():
+    conv = ops.ModulatedDeformConv2dPack(2, 3, 3, padding=1)
+    x = torch.rand(2, 2, 5, 5)
+    x[1, 0, 2, 2] = torch.nan
+    out = conv(x)
+    assert out[0].isfinite().all() and out[1].isnan().all()
+    out.sum().backward()
+    assert conv.weight.grad.isnan().any()
+
+
 def test_gradients_against_finite_differences():
     image, offset, mask, weight, bias, feature = (x.double().requires_grad_() for x in tensors(
         10, (2, 2, 4, 4), (2, 18, 4, 4), (2, 9, 4, 4), (2, 2, 3, 3), (2, ), (2, 1, 9, 11)))
