@@ -119,7 +119,7 @@ def test_segmenters_find_their_areas_in_the_original_images(name, epochs, eight_
     preprocessor = cfg.model.data_preprocessor
     preprocessor.pop('target_size', None)
     preprocessor.pop('size_divisor', None)
-    preprocessor.update(scale=0.55, size=(SIDE, SIDE))
+    preprocessor.update(scale=0.55, size=(SIDE, SIDE), test_cfg=dict(size=(SIDE, SIDE)))
     resize = dict(type='Resize', scale=(SIDE, SIDE), keep_ratio=True)
     load, annotations, *_, pack = cfg.train_pipeline
     cfg.train_dataloader.dataset.pipeline = [load, annotations, resize, pack]

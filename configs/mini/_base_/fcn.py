@@ -1,5 +1,5 @@
-# FCN-8s with every module of the paper's, an eighth as wide (fc6 and fc7 less). It starts from random
-# weights, so VGG is normalised and the skips keep their scale.
+# FCN-8s with every module of the paper's, an eighth as wide (fc6 and fc7 less). It starts from
+# random weights, so VGG is normalised and the skips keep their scale.
 _base_ = ['./segmentation.py']
 
 model = dict(
