@@ -1,8 +1,6 @@
 # CenterNet in the paper's setting (Table 1): VOC2007, ResNet-18 with deformable convolutions,
 # 300x300 -> 160x160. The model is mmdet's; the schedule is that of CenterNet's authors for VOC.
-_base_ = ['mmdet::_base_/datasets/voc0712.py', 'mmdet::_base_/default_runtime.py']
-
-data_root = 'data/VOCdevkit/'
+_base_ = ['../_base_/voc07.py', 'mmdet::_base_/default_runtime.py']
 
 model = dict(
     type='CenterNet',
@@ -52,19 +50,10 @@ test_pipeline = [
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'border')),
 ]
-train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    dataset=dict(
-        _delete_=True, type='VOCDataset', data_root=data_root,
-        ann_file='VOC2007/ImageSets/Main/trainval.txt',
-        data_prefix=dict(sub_data_root='VOC2007/'),
-        filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1.25e-4))
 param_scheduler = [dict(type='MultiStepLR', end=70, milestones=[45, 60], gamma=0.1)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=70, val_interval=10)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')

@@ -1,8 +1,6 @@
 # Light-Head R-CNN in the paper's setting (Table 1): VOC2007, VGG16, the short side 300 -> 165 with
 # the ratio kept. The model is that of Light-Head's authors on conv5_3 (stride 16).
-_base_ = ['mmdet::_base_/datasets/voc0712.py', 'mmdet::_base_/default_runtime.py']
-
-data_root = 'data/VOCdevkit/'
+_base_ = ['../_base_/voc07.py', 'mmdet::_base_/default_runtime.py']
 
 model = dict(
     type='FasterRCNN',
@@ -78,14 +76,7 @@ test_pipeline = [
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    dataset=dict(
-        _delete_=True, type='VOCDataset', data_root=data_root,
-        ann_file='VOC2007/ImageSets/Main/trainval.txt',
-        data_prefix=dict(sub_data_root='VOC2007/'),
-        filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=train_pipeline))
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
@@ -99,5 +90,3 @@ param_scheduler = [
 ]
 # 80 epochs, as far as Figure 5 goes.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=80, val_interval=10)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')

@@ -1,8 +1,6 @@
 # RefineDet in the paper's setting (Table 1): VOC2007, VGG16, 300x300 -> 160x160. The schedule and
 # the test settings are those of RefineDet's authors, the augmentation is mmdet's for SSD on VOC.
-_base_ = ['mmdet::_base_/datasets/voc0712.py', 'mmdet::_base_/default_runtime.py']
-
-data_root = 'data/VOCdevkit/'
+_base_ = ['../_base_/voc07.py', 'mmdet::_base_/default_runtime.py']
 
 model = dict(
     type='SingleStageDetector',
@@ -60,15 +58,9 @@ test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     batch_sampler=None,
-    dataset=dict(
-        _delete_=True, type='VOCDataset', data_root=data_root,
-        ann_file='VOC2007/ImageSets/Main/trainval.txt',
-        data_prefix=dict(sub_data_root='VOC2007/'),
-        filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=train_pipeline))
+    dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
@@ -78,7 +70,5 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type='MultiStepLR', by_epoch=False, end=120000, milestones=[80000, 100000], gamma=0.1)]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=120000, val_interval=10000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=10000))
 log_processor = dict(by_epoch=False)

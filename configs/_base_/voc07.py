@@ -1,0 +1,15 @@
+# VOC2007 alone, as in the paper: trained on trainval, validated on test. Children set the pipelines.
+_base_ = ['mmdet::_base_/datasets/voc0712.py']
+
+data_root = 'data/VOCdevkit/'
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    dataset=dict(
+        _delete_=True, type='VOCDataset', data_root=data_root,
+        ann_file='VOC2007/ImageSets/Main/trainval.txt',
+        data_prefix=dict(sub_data_root='VOC2007/'),
+        filter_cfg=dict(filter_empty_gt=True, min_size=32)))
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
