@@ -1,28 +1,9 @@
 # CenterNet in the paper's setting (Table 1): VOC2007, ResNet-18 with deformable convolutions,
 # 300x300 -> 160x160. The model is mmdet's; the schedule is that of CenterNet's authors for VOC.
-_base_ = ['../_base_/voc07.py', 'mmdet::_base_/default_runtime.py']
-
-model = dict(
-    type='CenterNet',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor',
-        target_size=(160, 160),
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
-    backbone=dict(
-        type='ResNet', depth=18, norm_eval=False, norm_cfg=dict(type='BN'),
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
-    neck=dict(
-        type='CTResNetNeck', in_channels=512, num_deconv_filters=(256, 128, 64),
-        num_deconv_kernels=(4, 4, 4), use_dcn=True),
-    bbox_head=dict(
-        type='CenterNetHead', num_classes=20, in_channels=64, feat_channels=64,
-        loss_center_heatmap=dict(type='GaussianFocalLoss', loss_weight=1.0),
-        loss_wh=dict(type='L1Loss', loss_weight=0.1),
-        loss_offset=dict(type='L1Loss', loss_weight=1.0)),
-    train_cfg=None,
-    test_cfg=dict(topk=100, local_maximum_kernel=3, max_per_img=100))
+_base_ = [
+    '../_base_/models/centernet_r18-dcnv2.py', '../_base_/voc07.py',
+    'mmdet::_base_/default_runtime.py'
+]
 
 train_pipeline = [
     dict(type='LoadImageFromFile', to_float32=True),

@@ -1,64 +1,9 @@
 # Light-Head R-CNN in the paper's setting (Table 1): VOC2007, VGG16, the short side 300 -> 165 with
 # the ratio kept. The model is that of Light-Head's authors on conv5_3 (stride 16).
-_base_ = ['../_base_/voc07.py', 'mmdet::_base_/default_runtime.py']
-
-model = dict(
-    type='FasterRCNN',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor',
-        short_edge=165,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
-    backbone=dict(
-        type='dsnet_mm.VGG',
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')),
-    rpn_head=dict(
-        type='RPNHead', in_channels=512, feat_channels=512,
-        # The authors' anchors of 32 to 512 pixels are for images of 600 to 800; a short side of
-        # 165 is about a quarter of that: 8 to 128 pixels, 0.5 to 8 cells of the 10x13 map.
-        anchor_generator=dict(
-            type='AnchorGenerator', scales=[0.5, 1, 2, 4, 8], ratios=[0.5, 1.0, 2.0],
-            strides=[16], center_offset=0.5),
-        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[1.0, 1.0, 1.0, 1.0]),
-        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-        loss_bbox=dict(type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0)),
-    roi_head=dict(
-        type='StandardRoIHead',
-        bbox_roi_extractor=dict(
-            type='dsnet_mm.LightHeadRoIExtractor', in_channels=512, featmap_strides=[16]),
-        bbox_head=dict(
-            type='dsnet_mm.LightHeadBBoxHead', num_classes=20,
-            bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]),
-            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-            loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0))),
-    train_cfg=dict(
-        rpn=dict(
-            assigner=dict(
-                # Cells are as large as many objects: the best anchor counts, however poor.
-                type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.0,
-                ignore_iof_thr=-1),
-            sampler=dict(
-                type='RandomSampler', num=256, pos_fraction=0.5, neg_pos_ub=-1,
-                add_gt_as_proposals=False),
-            allowed_border=-1, pos_weight=-1, debug=False),
-        rpn_proposal=dict(
-            nms_pre=12000, max_per_img=2000, nms=dict(type='nms', iou_threshold=0.7),
-            min_bbox_size=0),
-        rcnn=dict(
-            assigner=dict(
-                type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5,
-                match_low_quality=False, ignore_iof_thr=-1),
-            # All of them: LightHeadBBoxHead picks the hardest.
-            sampler=dict(
-                type='RandomSampler', num=10000, pos_fraction=1.0, neg_pos_ub=-1,
-                add_gt_as_proposals=True),
-            pos_weight=-1, debug=False)),
-    test_cfg=dict(
-        rpn=dict(
-            nms_pre=6000, max_per_img=1000, nms=dict(type='nms', iou_threshold=0.7),
-            min_bbox_size=0),
-        rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)))
+_base_ = [
+    '../_base_/models/lighthead_vgg16.py', '../_base_/voc07.py',
+    'mmdet::_base_/default_runtime.py'
+]
 
 # The long side is free, so that the short one is 300 for every ratio.
 train_pipeline = [
