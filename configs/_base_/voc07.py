@@ -1,4 +1,4 @@
-# VOC2007 alone, as in the paper: trained on trainval, validated on test. Children set the pipelines.
+# VOC2007 alone, as in the paper: trained on trainval, validated on test. Children set pipelines.
 _base_ = ['mmdet::_base_/datasets/voc0712.py']
 
 data_root = 'data/VOCdevkit/'
