@@ -1,8 +1,8 @@
 """Prints the parameters and multiply-adds of models at their low resolution, as Markdown.
 
-Multiply-adds are those of convolutions, matrix products and normalisations that mmengine's
-analysis counts, for one image; the resizer is counted apart. Proposals, anchors and matching are
-not counted.
+Multiply-adds are what mmengine's analysis counts for one image: convolutions, matrix products,
+normalisation, pooling and upsampling. A second stage is counted on as many proposals as it has at
+test; anchors, decoding and suppression are not counted. The resizer is counted apart.
 """
 import argparse
 import logging
@@ -89,14 +89,16 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', nargs='?', help='default: the seven pipelines of the paper')
-    parser.add_argument('--size', nargs=2, type=int, default=(300, 300), metavar=('H', 'W'),
-                        help='size of the image before it is resized')
+    parser.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
+                        help='size of the image before it is resized (default: 300 300)')
     args = parser.parse_args()
+    if args.size and not args.config:
+        parser.error('--size goes with a config: the seven pipelines have sizes of their own')
     logging.disable(logging.WARNING)
     print('| pipeline | at | parameters | multiply-adds | with DownsizeNet | more |\n'
           '|---|---|---|---|---|---|')
     if args.config:
-        print(row(Path(args.config).stem, args.config, tuple(args.size)))
+        print(row(Path(args.config).stem, args.config, tuple(args.size or (300, 300))))
         return
     for name, (path, size) in PIPELINES.items():
         print(row(name, CONFIGS / path, size), flush=True)

@@ -22,7 +22,10 @@ model = dict(
         type='dsnet_mm.FCNVGG',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')),
     decode_head=dict(
-        type='dsnet_mm.FCN8sHead', num_classes=21, pretrained='torchvision://vgg16'),
+        type='dsnet_mm.FCN8sHead', num_classes=21, pretrained='torchvision://vgg16',
+        # The authors' scales are for images of 0 to 255; divided by a deviation of about 58, the
+        # maps are as many times smaller.
+        skip_scales=(0.0058, 0.58)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
 

@@ -6,7 +6,6 @@ data_preprocessor = dict(scale=0.3)
 model = dict(data_preprocessor=data_preprocessor)
 
 hundred_epochs = 37200
-train_dataloader = dict(batch_size=8)
 train_cfg = dict(max_iters=3 * hundred_epochs, val_interval=hundred_epochs)
 default_hooks = dict(checkpoint=dict(interval=hundred_epochs))
 param_scheduler = [

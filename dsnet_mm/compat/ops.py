@@ -176,10 +176,10 @@ def _complete(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None
               bias: Tensor | None) -> tuple:
     """torchvision's operator wants a mask and a bias, and a flag for a mask that counts.
 
-    It would read outside its memory where an offset is not a number: such offsets point outside
-    the image instead.
+    It would read outside its memory where an offset is not finite: such offsets point outside the
+    image instead.
     """
-    offset = offset.nan_to_num(nan=1e6)
+    offset = offset.masked_fill(~offset.isfinite(), -1e4)
     has_mask = mask is not None
     if mask is None:
         mask = input.new_zeros((len(input), 1))
@@ -191,8 +191,9 @@ def _complete(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None
 def _deform_conv(input, weight, offset, mask, bias, *geometry: int) -> Tensor:
     tensors, has_mask = _complete(input, weight, offset, mask, bias)
     output = _raw.deform_conv2d(*tensors, *geometry, has_mask)
-    # A diverged model shows in its loss, as with mmcv's own operators.
-    return output.masked_fill_(offset.isnan().flatten(1).any(1)[:, None, None, None], torch.nan)
+    # A diverged model shows in its loss.
+    diverged = ~offset.isfinite().flatten(1).all(1)
+    return output.masked_fill_(diverged[:, None, None, None], torch.nan)
 
 
 def _deform_conv_backward(grad_output, input, weight, offset, mask, bias, *geometry: int) -> tuple:

@@ -1,5 +1,6 @@
 """FCN-8s (Long, Shelhamer and Darrell, "Fully Convolutional Networks", CVPR 2015) on VGG."""
 from collections.abc import Sequence
+from typing import Any
 
 from dsnet_mm.models.vgg import VGG
 from dsnet_mm.registry import MODELS
@@ -20,7 +21,7 @@ class FCNVGG(VGG):
         **kwargs: Those of :class:`~dsnet_mm.models.vgg.VGG`, except ``out_indices``.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(out_indices=(2, 3, 4), **kwargs)
         self.features[0].padding = (100, 100)
         for i in self.pools:
@@ -63,7 +64,7 @@ class FCN8sHead(BaseDecodeHead):
                  skip_scales: tuple[float, float] = (0.0001, 0.01),
                  dropout_ratio: float = 0.5,
                  pretrained: str | None = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         zero = [dict(name=name) for name in ('conv_seg', 'score_pool3', 'score_pool4')]
         super().__init__(
             in_channels, channels, num_classes=num_classes, dropout_ratio=dropout_ratio,

@@ -107,11 +107,14 @@ class LightHeadBBoxHead(ConvFCBBoxHead):
 
     Hard is a RoI whose classification and box loss together are large (online hard example mining
     as the paper has it, section 3.4); mmdet's ``OHEMSampler`` ranks by classification alone, and
-    positives and negatives apart. Let the sampler pass on all proposals.
+    positives and negatives apart. Let the sampler pass on all proposals. The logged accuracy is
+    that of the hardest, too.
 
     Args:
         num_hard (int): RoIs per image to train on.
-        **kwargs: Those of ``ConvFCBBoxHead``.
+        num_shared_fcs, fc_out_channels, in_channels, reg_class_agnostic: As in ``ConvFCBBoxHead``;
+            the defaults are the paper's.
+        **kwargs: The others of ``ConvFCBBoxHead``.
     """
 
     def __init__(self, num_hard: int = 256, num_shared_fcs: int = 1, fc_out_channels: int = 2048,

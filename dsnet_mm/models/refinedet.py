@@ -3,6 +3,7 @@
 Zhang et al., "Single-Shot Refinement Neural Network for Object Detection", CVPR 2018.
 """
 from collections.abc import Sequence
+from typing import Any
 
 from dsnet_mm.models.vgg import VGG
 from dsnet_mm.registry import MODELS
@@ -146,7 +147,7 @@ class RefineDetHead(SSDHead):
                  in_channels: Sequence[int] = (256, 256, 256, 256),
                  arm_in_channels: Sequence[int] = (512, 512, 1024, 512),
                  objectness_thr: float = 0.01,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         both = dict(
             anchor_generator=dict(
                 type='AnchorGenerator', strides=[8, 16, 32, 64], ratios=[0.5, 1.0, 2.0],
@@ -260,7 +261,7 @@ def _flatten(levels: list[Tensor], width: int) -> Tensor:
 
 def _module_loss(head: SSDHead, cls_scores: list[Tensor], bbox_preds: list[Tensor],
                  anchors: Sequence[Tensor], negatives: Tensor, flags: list[list[Tensor]],
-                 *targets) -> tuple[list[Tensor], list[Tensor]]:
+                 *targets: Any) -> tuple[list[Tensor], list[Tensor]]:
     """Classification and box losses of one module.
 
     ``negatives`` (N, A) says which anchors may serve as negatives; positives always count.

@@ -1,5 +1,6 @@
 """SPNet (Hou et al., "Strip Pooling: Rethinking Spatial Pooling for Scene Parsing", CVPR 2020)."""
 from collections.abc import Sequence
+from typing import Any
 
 from dsnet_mm.registry import MODELS
 
@@ -35,8 +36,6 @@ class Strips(nn.Module):
 @MODELS.register_module()
 class StripPooling(nn.Module):
     """The strip pooling module: weighs every position by its row and its column (Section 3.1).
-
-    Also a plugin for the backbones of mmdet and mmseg.
 
     Args:
         in_channels (int): Channels of the input and the output.
@@ -109,11 +108,11 @@ class SPNetResNet(ResNetV1c):
 
     arch_settings = {depth: ResNetV1c.arch_settings[depth] for depth in (50, 101, 152)}
 
-    def __init__(self, depth: int = 50, stem_channels: int = 128, **kwargs) -> None:
+    def __init__(self, depth: int = 50, stem_channels: int = 128, **kwargs: Any) -> None:
         # An empty list makes blocks that can take a plugin and have none yet.
         super().__init__(depth=depth, stem_channels=stem_channels, plugins=[], **kwargs)
 
-    def make_res_layer(self, **kwargs) -> ResLayer:
+    def make_res_layer(self, **kwargs: Any) -> ResLayer:
         """Makes the next stage."""
         stage = super().make_res_layer(**kwargs)
         strip_pooling = dict(type=StripPooling, norm_cfg=self.norm_cfg)
@@ -136,7 +135,7 @@ class SPNetHead(BaseDecodeHead):
     """
 
     def __init__(self, in_channels: int = 2048, channels: int = 512, *,
-                 pool_sizes: Sequence[int] = (20, 12), **kwargs) -> None:
+                 pool_sizes: Sequence[int] = (20, 12), **kwargs: Any) -> None:
         super().__init__(in_channels, channels, **kwargs)
         width = in_channels // 2
         self.layers = nn.Sequential(

@@ -144,10 +144,11 @@ def test_deformable_convolutions_against_a_loop():
         modulated + bias[:, None, None])
 
 
-def test_offsets_that_are_not_numbers_show_in_the_output():
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+def test_offsets_that_are_not_finite_show_in_the_output(value):
     conv = ops.ModulatedDeformConv2dPack(2, 3, 3, padding=1)
     x = torch.rand(2, 2, 5, 5)
-    x[1, 0, 2, 2] = torch.nan
+    x[1, 0, 2, 2] = value
     out = conv(x)
     assert out[0].isfinite().all() and out[1].isnan().all()
     out.sum().backward()

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 from dsnet_mm.config import load_config
@@ -10,10 +11,12 @@ from dsnet_mm.models.light_head import (
 import pytest
 import torch
 import torch.nn.functional as F
+from mmdet.models.task_modules import AnchorGenerator
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torchvision.ops import box_iou
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/lighthead/lighthead_vgg16_voc07-300to165.py'
 
@@ -143,10 +146,19 @@ def test_every_object_has_an_anchor():
     assigner = TASK_UTILS.build(cfg.train_cfg.rpn.assigner)
     anchors = generator.grid_priors([(10, 13)], device='cpu')[0]
     assert len(anchors) == 10 * 13 * 15
-    corners = torch.rand(200, 2) * torch.tensor([200., 150.])
-    sides = 3 + torch.rand(200, 2) ** 3 * 150
+    # Of 0.3 to 85 % of the image, as in VOC.
+    area = torch.empty(300).uniform_(math.log(0.003), math.log(0.85)).exp()
+    ratio = (0.5 * torch.randn(300)).exp()
+    image = torch.tensor([220., 165.])
+    sides = torch.stack([area * ratio, area / ratio], 1).sqrt().clamp(max=1) * image
+    corners = torch.rand(300, 2) * (image - sides)
     boxes = torch.cat([corners, corners + sides], 1)
-    boxes = torch.minimum(boxes, torch.tensor([220., 165., 220., 165.]))
+    # Most match well, and better than with the authors' anchors for large images.
+    best = box_iou(boxes, anchors).amax(1)
+    authors = AnchorGenerator([16], [0.5, 1.0, 2.0], [2, 4, 8, 16, 32], center_offset=0.5)
+    theirs = box_iou(boxes, authors.grid_priors([(10, 13)], device='cpu')[0]).amax(1)
+    share, their_share = ((x >= 0.5).float().mean() for x in (best, theirs))
+    assert share > 0.64 > their_share
     # One at a time: of two objects that share their best anchor, only one can have it.
     for box in boxes:
         result = assigner.assign(

@@ -5,15 +5,7 @@ _base_ = ['./segmentation.py']
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeSegDataPreProcessor',
-        scale=0.35,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size_divisor=1),
+    data_preprocessor=dict(scale=0.35),
     backbone=dict(
         type='ResNetV1c', depth=18, stem_channels=16, base_channels=16, num_stages=4,
         out_indices=(0, 1, 2, 3), dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), norm_cfg=norm_cfg,

@@ -4,15 +4,7 @@ _base_ = ['./segmentation.py']
 
 model = dict(
     type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeSegDataPreProcessor',
-        target_size=(100, 100),
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size_divisor=1),
+    data_preprocessor=dict(target_size=(100, 100)),
     backbone=dict(type='dsnet_mm.FCNVGG', base_channels=8, with_bn=True),
     decode_head=dict(
         type='dsnet_mm.FCN8sHead', in_channels=(3, 32, 64, 64), channels=128,

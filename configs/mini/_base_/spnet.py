@@ -6,15 +6,7 @@ _base_ = ['./segmentation.py']
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeSegDataPreProcessor',
-        scale=0.3,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size_divisor=1),
+    data_preprocessor=dict(scale=0.3),
     backbone=dict(
         type='dsnet_mm.SPNetResNet', depth=50, stem_channels=32, base_channels=16,
         dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), multi_grid=(4, 8, 16), norm_cfg=norm_cfg,
