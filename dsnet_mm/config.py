@@ -4,16 +4,21 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hub import get_config
 
+RESIZER_TYPE = 'model.data_preprocessor.resizer.type'
+
 
 def load_config(config: str, options: dict | None = None) -> Config:
     """Loads a config and merges options into it, as OpenMMLab's tools do.
 
-    On top of what they do, two settings hold wherever the config repeats them:
+    On top of what they do, two settings hold wherever the config repeats them, and a third takes
+    what belongs to it along:
 
     - ``data_root`` among the options replaces the config's own data root in every data set and
       in every path below it, such as the evaluators' annotation files;
     - the model's ``data_preprocessor`` also becomes the top-level one, which most mmseg configs
-      have besides and which wins in test-time augmentation.
+      have besides and which wins in test-time augmentation;
+    - another type of resizer among the options replaces the config's resizer, with all that was
+      set for it.
 
     Args:
         config (str): A path, or ``mmdet::...`` or ``mmseg::...`` for a config of these packages.
@@ -27,6 +32,10 @@ def load_config(config: str, options: dict | None = None) -> Config:
     options = dict(options or {})
     if 'data_root' in options:
         _move_data_root(cfg, options['data_root'])
+    preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
+    kind = (preprocessor.get('resizer') or {}).get('type', 'DownsizeNet')
+    if options.get(RESIZER_TYPE, kind) != kind:
+        preprocessor.pop('resizer', None)
     cfg.merge_from_dict(options)
 
     top, model = cfg.get('data_preprocessor'), cfg.get('model', {}).get('data_preprocessor')

@@ -20,6 +20,25 @@ def test_configs_load_with_one_line_and_turn_bilinear_by_options(path):
     assert cfg.model.data_preprocessor.resizer == dict(type='FixedResizer', mode='bilinear')
 
 
+def test_another_resizer_replaces_the_configs(tmp_path):
+    (tmp_path / 'config.py').write_text(
+        'model = dict(data_preprocessor=dict(resizer=dict(type="DownsizeNet", num_convs=3)))')
+    key = 'model.data_preprocessor.resizer.'
+    for options, expected in (
+            ({f'{key}type': 'FixedResizer', f'{key}mode': 'area'},
+             dict(type='FixedResizer', mode='area')),
+            ({f'{key}type': 'DownsizeNet', f'{key}activation': 'sigmoid'},
+             dict(type='DownsizeNet', num_convs=3, activation='sigmoid')),
+            ({f'{key}num_convs': 4}, dict(type='DownsizeNet', num_convs=4))):
+        cfg = load_config(str(tmp_path / 'config.py'), options)
+        assert cfg.model.data_preprocessor.resizer == expected
+    # DownsizeNet is the type where none is named.
+    (tmp_path / 'config.py').write_text(
+        'model = dict(data_preprocessor=dict(resizer=dict(num_convs=3)))')
+    cfg = load_config(str(tmp_path / 'config.py'), {f'{key}type': 'DownsizeNet'})
+    assert cfg.model.data_preprocessor.resizer == dict(type='DownsizeNet', num_convs=3)
+
+
 def test_one_line_over_a_config_of_mmdet_keeps_its_normalisation():
     cfg = load_config('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', ONE_LINE)
     assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
