@@ -1,8 +1,10 @@
-"""Loading the config of a run."""
+"""Loading the config of a run, and building what it describes."""
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
 
 RESIZER_TYPE = 'model.data_preprocessor.resizer.type'
 
@@ -45,6 +47,18 @@ def load_config(config: str, options: dict | None = None) -> Config:
                              'set model.data_preprocessor')
         cfg.data_preprocessor = model
     return cfg
+
+
+def build_model(cfg: Config, module: dict | None = None) -> nn.Module:
+    """Builds a module in the scope of a config, outside a Runner.
+
+    Args:
+        cfg (Config): What names the ``default_scope``.
+        module (dict, optional): The module's config; by default ``cfg.model``.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+            return registry.build(cfg.model if module is None else module)
 
 
 def _is_ours(preprocessor: dict) -> bool:

@@ -4,7 +4,7 @@ import resource
 from pathlib import Path
 
 from dsnet_mm import FixedResizer
-from dsnet_mm.config import load_config
+from dsnet_mm.config import build_model, load_config
 
 import cv2
 import mmseg.datasets  # noqa: F401  (registers its transforms)
@@ -13,9 +13,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DefaultScope
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 BILINEAR = {'model.data_preprocessor.resizer.type': 'FixedResizer'}
@@ -52,12 +52,6 @@ def files(tmp_path_factory) -> list[dict]:
     return infos
 
 
-def build(cfg: Config) -> BaseModel:
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
-            return revert_sync_batchnorm(registry.build(cfg.model))
-
-
 def load(cfg: Config, dataloader: str, files: list[dict]) -> list[dict]:
     dataset = cfg[dataloader].dataset
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -71,7 +65,7 @@ def test_one_step_and_one_prediction(path, options, files):
     cfg = load_config(str(CONFIGS / f'{path}.py'), options)
     if 'rcnn' in (cfg.model.test_cfg or {}):
         cfg.model.test_cfg.rcnn.score_thr = 0.0  # untrained: no score stands out
-    model = build(cfg)
+    model = revert_sync_batchnorm(build_model(cfg))
     batch = pseudo_collate(load(cfg, 'train_dataloader', files))
     assert model.data_preprocessor(batch, True)['inputs'].shape == (2, 3, *PIPELINES[path])
     losses = model.train_step(batch, build_optim_wrapper(model, cfg.optim_wrapper))

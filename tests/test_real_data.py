@@ -1,13 +1,13 @@
 """The mini configs on the real data sets: the loading code, a training step and a prediction."""
 from pathlib import Path
 
-from dsnet_mm.config import load_config
+from dsnet_mm.config import build_model, load_config
 
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import OptimWrapper
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import DATASETS, DefaultScope
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs/mini'
 
@@ -33,8 +33,7 @@ def test_real_images(config, data_root):
         with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
             train_set = registry.build(cfg.train_dataloader.dataset)
             val_set = registry.build(cfg.val_dataloader.dataset)
-        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
-            model = registry.build(cfg.model)
+    model = build_model(cfg)
     model.init_weights()
     assert (len(train_set), len(val_set)) == SIZES[name]
 

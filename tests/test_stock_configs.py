@@ -2,20 +2,18 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsnet_mm.config import load_config
+from dsnet_mm.config import build_model, load_config
 
 import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.model import BaseModel, BaseModule, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
-from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from mmseg.structures import SegDataSample
-from torch import nn
 
 Size = tuple[int, int]
 ORIGINAL, LARGE, SMALL = (300, 400), (192, 256), (96, 128)  # the file; into, out of the resizer
@@ -106,15 +104,8 @@ CASES = [
 ]
 
 
-def build(cfg: Config, part: ConfigDict) -> nn.Module:
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
-            return revert_sync_batchnorm(registry.build(part))
-
-
-def build_model(case: Case) -> BaseModel:
-    cfg = case.load()
-    model = build(cfg, cfg.model)
+def build(case: Case) -> BaseModel:
+    model = revert_sync_batchnorm(build_model(case.load()))
     model.init_weights()
     return model
 
@@ -168,7 +159,7 @@ def predict(model: BaseModel, data: dict) -> list[dict[str, BaseDataElement]]:
 
 @pytest.mark.parametrize('case', CASES, ids=str)
 def test_one_step_and_one_prediction(case: Case) -> None:
-    stock, model = case.load_stock(), build_model(case)
+    stock, model = case.load_stock(), build(case)
     data = batch(stock)
     seen = model.data_preprocessor(data, True)
     assert seen['inputs'].shape == (2, 3, *SMALL)
@@ -196,7 +187,7 @@ def test_one_step_and_one_prediction(case: Case) -> None:
     # The same weights predict the same where the pipeline has resized the images itself.
     resized = dict(inputs=model.data_preprocessor.resize(data['inputs']),
                    data_samples=[sample(stock, SMALL) for _ in results])
-    model.data_preprocessor = build(stock, stock.model.data_preprocessor)
+    model.data_preprocessor = build_model(stock, stock.model.data_preprocessor)
     for result, expected in zip(results, predict(model, resized)):
         assert result.keys() == expected.keys()
         for name, prediction in result.items():
@@ -207,12 +198,12 @@ def test_one_step_and_one_prediction(case: Case) -> None:
 def test_yolox_is_told_what_to_put_instead_of_its_batch_augmentation() -> None:
     remedy = 'BatchSyncRandomResize.*set batch_augments=None.*RandomResize'
     with pytest.raises(ValueError, match=remedy):
-        build_model(Case(YOLOX))
+        build(Case(YOLOX))
 
 
 def test_ssd_trains_but_mmdet_cannot_predict() -> None:
     case = Case(SSD)
-    model, data = build_model(case), batch(case.load_stock())
+    model, data = build(case), batch(case.load_stock())
     train(model, data)
     # SSDHead has no loss_cls, which the prediction it inherits asks for its activation.
     with pytest.raises(AttributeError, match='loss_cls'):

@@ -2,13 +2,13 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from dsnet_mm.config import load_config
+from dsnet_mm.config import build_model, load_config
 
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import OptimWrapper
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
@@ -18,16 +18,10 @@ SEGMENTER = 'deeplabv3plus_r101-d8_cityscapes-513to153'
 CHECKPOINT = 'model.data_preprocessor.resizer.init_cfg.checkpoint'
 
 
-def build(cfg: dict) -> nn.Module:
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
-            return registry.build(cfg.model)
-
-
 @pytest.mark.parametrize('name, moves', [('frozen', False), ('finetuned', True)])
 def test_mini(name, moves, tmp_path, data_root):
     source = load_config(str(CONFIGS / 'mini/deeplabv3plus_camvid.py'))
-    segmenter = build(source)
+    segmenter = build_model(source)
     trained = segmenter.data_preprocessor.resizer
     for parameter in trained.parameters():
         nn.init.normal_(parameter, std=0.1)
@@ -41,7 +35,7 @@ def test_mini(name, moves, tmp_path, data_root):
     assert preprocessor.scale == source.model.data_preprocessor.scale
     cfg = load_config(
         path, {'data_root': f'{data_root}/cards/', CHECKPOINT: str(tmp_path / 'segmenter.pth')})
-    model = build(cfg)
+    model = build_model(cfg)
     model.init_weights()
     resizer = model.data_preprocessor.resizer
     for mine, theirs in zip(resizer.parameters(), trained.parameters()):
@@ -74,7 +68,7 @@ def test_paper():
         cfg = load_config(str(CONFIGS / f'transfer/lighthead_vgg16_voc07-scale0.3_{name}.py'))
         assert cfg.model.data_preprocessor.scale == segmenter.model.data_preprocessor.scale == 0.3
         assert cfg.model.data_preprocessor['freeze'] is freeze
-        assert build(cfg).data_preprocessor.output_size(300, 400) == (90, 120)
+        assert build_model(cfg).data_preprocessor.output_size(300, 400) == (90, 120)
         checkpoint = cfg.model.data_preprocessor.resizer.init_cfg.checkpoint
         assert Path(checkpoint).parent.name == SEGMENTER
         # 200 of the segmenter's 300 epochs, at one of its checkpoints.
@@ -83,4 +77,4 @@ def test_paper():
         assert iteration % segmenter.default_hooks.checkpoint.interval == 0
     assert segmenter.model.data_preprocessor.size == (513, 513)
     assert segmenter.data_preprocessor == segmenter.model.data_preprocessor
-    assert build(segmenter).data_preprocessor.size == (153, 153)
+    assert build_model(segmenter).data_preprocessor.size == (153, 153)

@@ -11,13 +11,12 @@ from functools import partial
 from math import prod
 from pathlib import Path
 
-from dsnet_mm.config import load_config
+from dsnet_mm.config import build_model, load_config
 
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
 from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import MODELS, DefaultScope
 from mmseg.structures import SegDataSample
 from torch import nn
 
@@ -63,9 +62,7 @@ def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int
 def build(path: str | Path) -> tuple[BaseModel, str]:
     """Builds a config's model, and tells its scope."""
     cfg = load_config(str(path))
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
-            return revert_sync_batchnorm(registry.build(cfg.model)), cfg.default_scope
+    return revert_sync_batchnorm(build_model(cfg)), cfg.default_scope
 
 
 def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
