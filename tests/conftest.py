@@ -5,10 +5,14 @@ from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
 
+import hypothesis
 import pytest
 import torch
 
 torch.set_num_threads(1)
+# No timed tests: the first call of anything in PyTorch is slow.
+hypothesis.settings.register_profile('no deadline', deadline=None)
+hypothesis.settings.load_profile('no deadline')
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools'))
 
 

@@ -12,55 +12,74 @@ from torch import Tensor
 
 
 class Axis(NamedTuple):
-    """The two neighbours of each output pixel along one axis.
+    """The neighbours of each output pixel along one axis: ``taps`` of them, an even number, half
+    before the projected point and half after it.
 
     Attributes:
-        lower (Tensor): (size_out, ) index of the neighbour before the projected point.
-        upper (Tensor): (size_out, ) index of the one after it; the same at the far edge.
-        fraction (Tensor): (size_out, ) distance from the lower neighbour in pixels, in [0, 1].
+        neighbours (Tensor): (taps, size_out) their indices; beyond the edge that of the edge.
+        weights (Tensor): (taps, size_out) their weights in linear interpolation, antialiased as
+            far as the taps reach; zero beyond the edge.
+        offsets (Tensor): (taps, size_out) their positions relative to the projected point, in
+            pixels.
     """
-    lower: Tensor
-    upper: Tensor
-    fraction: Tensor
+    neighbours: Tensor
+    weights: Tensor
+    offsets: Tensor
+
+    @property
+    def lower(self) -> Tensor:
+        """(size_out, ) index of the nearest neighbour before the projected point."""
+        return self.neighbours[len(self.neighbours) // 2 - 1]
+
+    @property
+    def fraction(self) -> Tensor:
+        """(size_out, ) distance from the lower neighbour in pixels, in [0, 1)."""
+        return -self.offsets[len(self.offsets) // 2 - 1]
 
 
 class Grid(NamedTuple):
-    """The four neighbours of each output pixel: P1 (y lower, x lower), P2 (y lower, x upper),
-    P3 (y upper, x lower), P4 (y upper, x upper)."""
+    """The neighbours of each output pixel, row by row. With two taps along each axis they are the
+    paper's P1 (y lower, x lower), P2 (y lower, x upper), P3 and P4."""
     y: Axis
     x: Axis
 
-    def bilinear_weights(self) -> Tensor:
-        """(4, h, w) weights of bilinear interpolation, as ``F.interpolate`` has them."""
-        y, x = self.y.fraction[:, None], self.x.fraction
-        return torch.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x])
+    def prior(self) -> Tensor:
+        """(K, h, w) weights of the K neighbours in ``F.interpolate(mode='bilinear')``; with enough
+        taps for the ratio, in the antialiased one."""
+        return (self.y.weights[:, None, :, None] * self.x.weights[:, None]).flatten(0, 1)
 
     def distances(self) -> Tensor:
-        """(4, h, w) distances from the projected point to its four neighbours, in pixels."""
+        """(4, h, w) distances from the projected point to P1 to P4, in pixels."""
         y, x = self.y.fraction[:, None], self.x.fraction
         return torch.stack([torch.hypot(*torch.broadcast_tensors(dy, dx))
                             for dy in (y, 1 - y) for dx in (x, 1 - x)])
 
 
-def project(size_in: Size, size_out: Size, like: Tensor) -> Grid:
+def project(size_in: Size, size_out: Size, like: Tensor, window: int | str = 2) -> Grid:
     """The neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
 
     Args:
-        like (Tensor): Gives the device, and the dtype of the fractions.
+        like (Tensor): Gives the device, and the dtype of weights and offsets.
+        window (int | str): Taps along each axis, an even number; ``'auto'`` for twice the ratio,
+            rounded up to even.
     """
-    return Grid(*(_project_axis(n_in, n_out, like) for n_in, n_out in zip(size_in, size_out)))
+    return Grid(*(_project_axis(*sizes, like, window) for sizes in zip(size_in, size_out)))
 
 
-def _project_axis(size_in: int, size_out: int, like: Tensor) -> Axis:
+def _project_axis(size_in: int, size_out: int, like: Tensor, window: int | str) -> Axis:
+    taps = 2 * max(1, -(-size_in // size_out)) if window == 'auto' else window
     # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
     # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
     ratio = torch.tensor(size_in / size_out, dtype=torch.float32).double()
-    point = (torch.arange(size_out, dtype=torch.float64) + 0.5) * ratio - 0.5
-    point = point.float().clamp(min=0)
-    lower = point.long().clamp(max=size_in - 1)
-    upper = (lower + 1).clamp(max=size_in - 1)
-    fraction = (point - lower).clamp(max=1)
-    return Axis(lower.to(like.device), upper.to(like.device), fraction.to(like))
+    point = ((torch.arange(size_out, dtype=torch.float64) + 0.5) * ratio - 0.5).float()
+    neighbours = point.floor().long() + torch.arange(1 - taps // 2, 1 + taps // 2)[:, None]
+    offsets = neighbours - point
+    # A triangle, stretched by the ratio as antialiasing does, but not beyond the taps.
+    weights = (1 - offsets.abs() / min(max(float(ratio), 1), taps / 2)).clamp(min=0)
+    weights[(neighbours < 0) | (neighbours >= size_in)] = 0
+    weights = weights / weights.sum(dim=0)
+    return Axis(neighbours.clamp(0, size_in - 1).to(like.device), weights.to(like),
+                offsets.to(like))
 
 
 def nearest(size_in: int, size_out: int, device: torch.device | str = 'cpu') -> Tensor:

@@ -19,6 +19,17 @@ def trained(**kwargs) -> DownsizeNet:
     return net
 
 
+def triangle(offset, ratio, taps, inside) -> float:
+    return max(0, 1 - abs(offset) / min(max(ratio, 1), taps / 2)) if inside else 0
+
+
+def looked_up(grid, y, x):
+    """A 4x4 grid over a window from -0.5 to 0.5, at a point of it, by linear interpolation."""
+    point = 2 * torch.tensor([[[[x, y]]]], dtype=torch.double)
+    return F.grid_sample(grid[None, None], point, padding_mode='border',
+                         align_corners=False).squeeze()
+
+
 def naive(net: DownsizeNet, images, size):
     """One output pixel at a time, in double precision, from the layers' raw weights."""
     weight = {name: p.detach().double() for name, p in net.named_parameters()}
@@ -37,37 +48,47 @@ def naive(net: DownsizeNet, images, size):
                 for x in range(width)], -1) for y in range(height)], -2).clamp(min=0)
         for i in range(h):
             for j in range(w):
-                y = max((i + 0.5) * height / h - 0.5, 0)
-                x = max((j + 0.5) * width / w - 0.5, 0)
-                y0, x0 = min(math.floor(y), height - 1), min(math.floor(x), width - 1)
-                y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
-                dy, dx = min(y - y0, 1), min(x - x0, 1)
+                y, x = (i + 0.5) * height / h - 0.5, (j + 0.5) * width / w - 0.5
+                y0, x0 = math.floor(y), math.floor(x)
                 parts = []
                 if net.texture is not None:
-                    parts.append(feature[:, y0, x0])
+                    parts.append(feature[:, max(y0, 0), max(x0, 0)])
                 if net.distance is not None:
-                    d = torch.tensor([math.hypot(a, b) for a in (dy, 1 - dy) for b in (dx, 1 - dx)],
-                                     dtype=torch.double)
+                    d = torch.tensor([math.hypot(y - p, x - q) for p in (y0, y0 + 1)
+                                      for q in (x0, x0 + 1)], dtype=torch.double)
                     encoded = weight['distance.0.weight'][:, :, 0, 0] @ d
                     parts.append((encoded + weight['distance.0.bias']).clamp(min=0))
                 logit = weight['logits.weight'][:, :, 0, 0] @ torch.cat(parts)
                 logit = logit + weight['logits.bias']
+                taps = [2 * max(1, math.ceil(n / m)) if net.window == 'auto' else net.window
+                        for n, m in ((height, h), (width, w))]
+                rows, columns = (range(n0 - t // 2 + 1, n0 + t // 2 + 1)
+                                 for n0, t in zip((y0, x0), taps))
+                if net.window == 'auto':
+                    logit = torch.stack([looked_up(logit.view(4, 4), (p - y) / taps[0],
+                                                   (q - x) / taps[1])
+                                         for p in rows for q in columns])
                 a = logit.exp() if net.activation == 'softmax' else 1 / (1 + (-logit).exp())
                 a = a / a.sum()
                 if net.bilinear_prior:
-                    prior = torch.tensor([p * q for p in (1 - dy, dy) for q in (1 - dx, dx)],
-                                         dtype=torch.double)
-                    a = ((prior + 0.1) * 4 * a - 0.1).clamp(min=0)
+                    prior = torch.tensor([
+                        triangle(p - y, height / h, taps[0], 0 <= p < height) *
+                        triangle(q - x, width / w, taps[1], 0 <= q < width)
+                        for p in rows for q in columns], dtype=torch.double)
+                    gain = a * len(a)
+                    a = (prior / prior.sum() * gain + 0.4 / len(a) * (gain - 1)).clamp(min=0)
                     a = a / a.sum()
-                out[b, :, i, j] = (a[0] * image[:, y0, x0] + a[1] * image[:, y0, x1] +
-                                   a[2] * image[:, y1, x0] + a[3] * image[:, y1, x1])
+                neighbours = [image[:, min(max(p, 0), height - 1), min(max(q, 0), width - 1)]
+                              for p in rows for q in columns]
+                out[b, :, i, j] = torch.stack(neighbours, -1) @ a
     return out
 
 
 @pytest.mark.parametrize('kwargs', [
     dict(), dict(num_convs=3, channels=5), dict(num_convs=4, channels=3, activation='sigmoid'),
     dict(use_distance=False), dict(use_texture=False), dict(bilinear_prior=False),
-    dict(bilinear_prior=False, activation='sigmoid', use_distance=False)])
+    dict(bilinear_prior=False, activation='sigmoid', use_distance=False), dict(window=4),
+    dict(window='auto'), dict(window='auto', activation='sigmoid', bilinear_prior=False)])
 @pytest.mark.parametrize('size', [(3, 4), (5, 2), (9, 13)])
 def test_against_a_loop(kwargs, size):
     net = trained(**kwargs)
@@ -91,6 +112,35 @@ def test_starts_as_bilinear_interpolation_at_real_sizes(size_in, size_out):
     images = torch.rand(1, 3, *size_in) * 255
     reference = F.interpolate(images, size_out, mode='bilinear', align_corners=False)
     torch.testing.assert_close(DownsizeNet()(images, size_out), reference, rtol=0, atol=255e-4)
+
+
+@given(side, side, side, side, st.sampled_from(['softmax', 'sigmoid']))
+def test_starts_as_antialiased_interpolation(height, width, h, w, activation):
+    images = torch.rand(2, 3, height, width) * 255
+    net = DownsizeNet(window='auto', activation=activation)
+    reference = F.interpolate(images, (h, w), mode='bilinear', antialias=True)
+    torch.testing.assert_close(net(images, (h, w)), reference, rtol=0, atol=255e-4)
+
+
+def test_a_window_large_enough_starts_as_antialiased_interpolation():
+    images = torch.rand(1, 3, 100, 150) * 255
+    reference = F.interpolate(images, (40, 50), mode='bilinear', antialias=True)
+    torch.testing.assert_close(DownsizeNet(window=6)(images, (40, 50)), reference, rtol=0,
+                               atol=255e-4)
+
+
+@given(side, side, side, side, st.booleans(), st.sampled_from([2, 4, 6, 'auto']))
+def test_weights_are_convex(height, width, h, w, prior, window):
+    net = trained(bilinear_prior=prior, window=window)
+    images = torch.rand(1, 3, height, width) * 255
+    coefficients = net.coefficients(images, (h, w))
+    assert coefficients.shape[2:] == (h, w) and coefficients.min() >= 0
+    torch.testing.assert_close(coefficients.sum(1), torch.ones(1, h, w))
+    assert coefficients.shape[1] == len(net.prior(images, (h, w)))
+    out = net(images, (h, w))
+    for c in range(3):
+        assert out[:, c].min() >= images[:, c].min() - 1e-3
+        assert out[:, c].max() <= images[:, c].max() + 1e-3
 
 
 @given(side, side, side, side, st.booleans(), st.sampled_from(['softmax', 'sigmoid']))
@@ -132,11 +182,12 @@ def test_flat_images_stay_flat():
 
 @pytest.mark.parametrize('size_in, size_out', [((12, 12), (7, 5)), ((15, 15), (5, 5)),
                                                ((12, 12), (6, 6)), ((6, 6), (9, 9))])
-@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
-def test_learns_from_its_bilinear_start(size_in, size_out, activation):
+@pytest.mark.parametrize('activation, window',
+                         [('softmax', 2), ('sigmoid', 2), ('softmax', 'auto')])
+def test_learns_from_its_start(size_in, size_out, activation, window):
     """Also at odd ratios, where three of four bilinear weights are zero: it learns to take the
     brightest neighbour."""
-    net = DownsizeNet(activation=activation)
+    net = DownsizeNet(activation=activation, window=window)
     images = torch.rand(8, 3, *size_in)
     images[:] = images[:, :1]  # grey
     brightest = F.max_pool2d(F.pad(images, (0, 1, 0, 1)), 2, stride=1)
@@ -152,8 +203,9 @@ def test_learns_from_its_bilinear_start(size_in, size_out, activation):
     assert loss.item() < 0.5 * start
 
 
-def test_gradients_of_every_weight_against_finite_differences():
-    net = trained(channels=3).double()
+@pytest.mark.parametrize('window', [2, 4, 'auto'])
+def test_gradients_of_every_weight_against_finite_differences(window):
+    net = trained(channels=3, window=window).double()
     images = torch.rand(1, 3, 6, 7).double().requires_grad_()
     names, values = zip(*net.named_parameters())
     assert torch.autograd.gradcheck(
@@ -177,6 +229,8 @@ def test_parameters_have_no_integer_buffers_or_scalars():
     (dict(activation='relu'), "got 'relu'"),
     (dict(channels=0), 'channels'),
     (dict(in_channels=-1), 'in_channels'),
+    (dict(window=3), "window must be 2, 4, 6, ... or 'auto', got 3"),
+    (dict(window='large'), "got 'large'"),
     (dict(use_texture=False, use_distance=False), 'cannot both be False'),
 ])
 def test_bad_arguments(kwargs, message):
