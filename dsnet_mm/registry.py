@@ -7,11 +7,12 @@ from importlib.util import find_spec
 
 from dsnet_mm import resizers
 
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 from torch import nn
 
-__all__ = ['MODELS', 'build_resizer']
+__all__ = ['HOOKS', 'MODELS', 'build_resizer']
 
 # A user of mmdet need not have mmseg, nor the other way round.
 _LOCATIONS = {
@@ -26,8 +27,11 @@ MODELS = Registry(
     scope='dsnet_mm',
     locations=[module for package, modules in _LOCATIONS.items() if find_spec(package)
                for module in modules])
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='dsnet_mm',
+    locations=['dsnet_mm.hooks', 'dsnet_mm.visualization'])
 
-RESIZERS = ('DownsizeNet', 'FixedResizer')
+RESIZERS = ('DownsizeNet', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
 for _name in RESIZERS:
     MODELS.register_module(_name, module=getattr(resizers, _name))
 

@@ -1,6 +1,7 @@
 """Images in, smaller (or larger) images out; plain PyTorch, nothing of detectors."""
 from dsnet_mm.resizers.downsizenet import DownsizeNet
 from dsnet_mm.resizers.fixed import FixedResizer
+from dsnet_mm.resizers.peers import MULLER, TalebiMilanfarResizer
 from dsnet_mm.resizers.size import OutputSize
 
-__all__ = ['DownsizeNet', 'FixedResizer', 'OutputSize']
+__all__ = ['DownsizeNet', 'FixedResizer', 'MULLER', 'OutputSize', 'TalebiMilanfarResizer']

@@ -1,0 +1,60 @@
+"""Resizers by name, for comparisons."""
+import ast
+import re
+
+ARMS = {
+    'bilinear': dict(type='FixedResizer', mode='bilinear'),
+    'bicubic': dict(type='FixedResizer', mode='bicubic'),
+    'area': dict(type='FixedResizer', mode='area'),
+    'antialias': dict(type='FixedResizer', mode='bilinear', antialias=True),
+    'nearest': dict(type='FixedResizer', mode='nearest'),
+    # The paper's: texture decides alone, so without the prior, which knows the distances.
+    'texture-only': dict(type='DownsizeNet', use_distance=False, bilinear_prior=False),
+    'downsizenet': dict(type='DownsizeNet'),
+    'downsizenet-auto': dict(type='DownsizeNet', window='auto'),
+    'talebi-milanfar': dict(type='TalebiMilanfarResizer'),
+    'muller': dict(type='MULLER'),
+}
+
+
+def parse_arm(text: str) -> tuple[str, dict]:
+    """Reads ``downsizenet``, or ``wide=dict(type='DownsizeNet', channels=32)`` for one's own.
+
+    Returns:
+        tuple[str, dict]: The arm's name and its resizer's config.
+
+    Raises:
+        ValueError: If the name is unknown, or what follows it is no ``dict(...)`` of plain values.
+    """
+    name, equals, value = text.partition('=')
+    if not equals:
+        if name not in ARMS:
+            raise ValueError(f'unknown arm {name!r}: use one of {", ".join(ARMS)}, '
+                             "or name=dict(type='DownsizeNet', ...) for your own")
+        return name, dict(ARMS[name])
+    # The name becomes a folder's.
+    if not re.fullmatch(r'[\w.+-]*\w', name):
+        raise ValueError(f'an arm is named with letters, digits and ._+-, got {name!r}')
+    return name, _parse_dict(value)
+
+
+def _parse_dict(text: str) -> dict:
+    message = f"an arm's resizer must be dict(key=value, ...) of plain values, got {text!r}"
+    try:
+        node = ast.parse(text, mode='eval').body
+    except SyntaxError:
+        raise ValueError(message) from None
+    is_dict = (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+               and node.func.id == 'dict' and not node.args)
+    if not is_dict or any(keyword.arg is None for keyword in node.keywords):
+        raise ValueError(message)
+    return {keyword.arg: _literal(keyword.value, message) for keyword in node.keywords}
+
+
+def _literal(node: ast.expr, message: str) -> object:
+    if isinstance(node, ast.Call):
+        return _parse_dict(ast.unparse(node))
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(message) from None

@@ -1,0 +1,85 @@
+"""mmdet's and mmseg's metrics that also keep what they print: the values per class and size."""
+import numpy as np
+from mmdet.evaluation import VOCMetric
+from mmdet.evaluation.functional import eval_map
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
+from mmseg.evaluation import IoUMetric
+
+
+class DetailedVOCMetric(VOCMetric):
+    """Keeps the AP per class, and the mAP of the smallest, middle and largest third of objects."""
+    per_class: dict[str, float]
+    per_size: dict[str, float]
+
+    def compute_metrics(self, results: list) -> dict:
+        metrics = super().compute_metrics(results)
+        truth, found = zip(*results)
+        boxes = np.concatenate([image['bboxes'] for image in truth])
+        # The square root of the area in pixels of the original image, as scale_ranges has it.
+        sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1))
+        low, high = (round(float(size), 1) for size in np.quantile(sizes, (1 / 3, 2 / 3)))
+        ranges = {f'smallest third, below {low:.0f} px': (0, low),
+                  f'middle third, {low:.0f} to {high:.0f} px': (low, high),
+                  f'largest third, above {high:.0f} px': (high, 1e5)}
+
+        def evaluate(scale_ranges: list | None) -> list:
+            """mAP and per-class results at each IoU threshold."""
+            return [eval_map(found, truth, scale_ranges=scale_ranges, iou_thr=threshold,
+                             eval_mode=self.eval_mode, use_legacy_coordinate=True,
+                             logger='silent') for threshold in self.iou_thrs]
+
+        per_class = np.mean([[float(r['ap']) for r in classes] for _, classes in evaluate(None)],
+                            axis=0)
+        per_size = np.mean([mean for mean, _ in evaluate(list(ranges.values()))], axis=0)
+        self.per_class = dict(zip(self.dataset_meta['classes'], per_class.tolist()))
+        self.per_size = dict(zip(ranges, per_size.tolist()))
+        return metrics
+
+
+class DetailedIoUMetric(IoUMetric):
+    """Keeps the IoU per class, in percent."""
+    per_class: dict[str, float]
+
+    def compute_metrics(self, results: list) -> dict:
+        metrics = super().compute_metrics(results)
+        intersection, union = (sum(areas).double() for areas in list(zip(*results))[:2])
+        self.per_class = dict(zip(self.dataset_meta['classes'],
+                                  (100 * intersection / union).tolist()))
+        return metrics
+
+
+_DETAILED = {'VOCMetric': DetailedVOCMetric, 'IoUMetric': DetailedIoUMetric}
+for _metric in _DETAILED.values():
+    METRICS.register_module(module=_metric)
+
+
+def detailed(evaluator: dict | list) -> dict | list:
+    """The same evaluator, with the details of its metrics where there is a way."""
+    if isinstance(evaluator, (list, tuple)):
+        return [detailed(metric) for metric in evaluator]
+    kind = str(evaluator['type']).split('.')[-1]
+    if kind == 'CocoMetric':
+        return Config(dict(evaluator, classwise=True))._cfg_dict
+    if kind in _DETAILED and not evaluator.get('format_only'):
+        return Config(dict(evaluator, type=_DETAILED[kind].__name__))._cfg_dict
+    return evaluator
+
+
+def details(metrics: list[BaseMetric], values: dict, classes: list[str]) -> dict:
+    """What the metrics of an evaluation kept: values per class and per size of object."""
+    per_class, per_size = {}, {}
+    for metric in metrics:
+        per_class.update(getattr(metric, 'per_class', {}))
+        per_size.update(getattr(metric, 'per_size', {}))
+    for key, value in values.items():  # CocoMetric's
+        name = key.split('/')[-1]
+        if name.removesuffix('_precision') in classes:
+            per_class[name.removesuffix('_precision')] = value
+        for letter, size in zip('sml', ('small', 'medium', 'large')):
+            if name == f'bbox_mAP_{letter}':
+                per_size[size] = value
+    # A class that is nowhere has no value.
+    return {part: {label: None if np.isnan(value) else value for label, value in values.items()}
+            for part, values in (('per_class', per_class), ('per_size', per_size))}

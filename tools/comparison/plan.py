@@ -1,0 +1,78 @@
+"""From a config, arms and seeds to the trainings of a comparison."""
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+from comparison.runs import Run
+from mmengine.config import Config
+
+# The model on the image as the data pipeline gives it: what shrinking costs at most.
+HIGH_RES = 'high-res'
+
+
+def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path, mode: str,
+         metric: str) -> list[Run]:
+    """The runs of a comparison, seed by seed.
+
+    Args:
+        cfg (Config): What all runs share.
+        arms (dict): Resizers' configs by name; only they differ.
+        seeds (Sequence[int]): One training of each arm for each.
+        folder (Path): Where the runs go.
+        mode (str): ``'train'``, ``'resizer'`` (the model stays as it is) or ``'finetune'``.
+        metric (str): Key of the metric to show.
+    """
+    total = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
+    runs = []
+    for seed in seeds:
+        for arm, resizer in arms.items():
+            run_folder = folder / 'runs' / f'{arm}-seed{seed}'
+            run_cfg = copy.deepcopy(cfg)
+            preprocessor = run_cfg.model.data_preprocessor
+            preprocessor.resizer = resizer
+            if arm == HIGH_RES:
+                preprocessor.update(target_size=None, short_edge=None, scale=1.0)
+            run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
+            run_cfg.work_dir = str(run_folder)
+            if mode == 'resizer':
+                run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
+                                        dict(type='dsnet_mm.TrainResizerOnlyHook')]
+                run_cfg.find_unused_parameters = True
+            runs.append(Run(arm, seed, run_folder, run_cfg.pretty_text, total, metric))
+    return runs
+
+
+def check_config(cfg: Config) -> None:
+    """Raises:
+        ValueError: If there is nothing to compare in the config.
+    """
+    preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
+    if not str(preprocessor.get('type')).startswith('dsnet_mm.'):
+        kind = {'mmseg': 'Seg', 'mmdet': 'Det'}.get(cfg.get('default_scope'), 'Det')
+        name = f'Downsize{kind}DataPre{"P" if kind == "Seg" else "p"}rocessor'
+        raise ValueError(
+            f'the config has no resizer, its preprocessor is {preprocessor.get("type")}: add '
+            f'--cfg-options model.data_preprocessor.type=dsnet_mm.{name} '
+            'model.data_preprocessor.scale=0.5')
+    for key in ('train_cfg', 'val_dataloader', 'val_evaluator'):
+        if cfg.get(key) is None:
+            raise ValueError(f'the config has no {key}: a comparison trains, and measures on the '
+                             'validation set')
+
+
+def main_metric(cfg: Config) -> str:
+    """The key of the metric that an evaluator is known by.
+
+    Raises:
+        ValueError: If it is not one of the known ones.
+    """
+    evaluators = cfg.val_evaluator
+    if isinstance(evaluators, dict):
+        evaluators = [evaluators]
+    keys = {'VOCMetric': 'pascal_voc/mAP', 'CocoMetric': 'coco/bbox_mAP', 'IoUMetric': 'mIoU'}
+    for evaluator in evaluators:
+        key = keys.get(str(evaluator['type']).split('.')[-1])
+        if key is not None:
+            return key
+    raise ValueError(f'say with --metric which value of {evaluators[0]["type"]} to compare, as the '
+                     'log of a validation names it, like coco/segm_mAP')

@@ -1,0 +1,169 @@
+"""The trainings of a comparison: what each is, how far it has come, and running them."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
+                           TimeRemainingColumn)
+
+TOOLS = Path(__file__).resolve().parents[1]
+
+
+class Run:
+    """One training: an arm and a seed.
+
+    Args:
+        arm (str): Name of the arm.
+        seed (int): Of the training.
+        folder (Path): For its config, logs, checkpoints and result.
+        config (str): Text of its config.
+        total (int): Epochs or iterations it takes.
+        metric (str): Key of the metric to show, as the evaluator names it.
+    """
+
+    def __init__(self, arm: str, seed: int, folder: Path, config: str, total: int,
+                 metric: str) -> None:
+        self.arm, self.seed, self.folder = arm, seed, folder
+        self.config, self.total, self.metric = config, total, metric
+        self.log = folder / 'output.log'
+        self.process: subprocess.Popen | None = None
+        self.slot = 0
+
+    def __str__(self) -> str:
+        return f'{self.arm}, seed {self.seed}'
+
+    def prepare(self) -> None:
+        """Writes its config.
+
+        Raises:
+            ValueError: If there is another run in its folder.
+        """
+        file = self.folder / 'config.py'
+        if file.exists() and file.read_text() != self.config:
+            raise ValueError(f'{self.folder} holds a run of another config or of other options: '
+                             'choose another --work-dir, or start over with --fresh')
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(self.config)
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def result(self) -> dict | None:
+        """What it found, if it is finished."""
+        file = self.folder / 'result.json'
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def checkpoint(self) -> str | None:
+        """Path of the latest checkpoint; None if it trained nothing."""
+        file = self.folder / 'last_checkpoint'
+        return str(self.folder / Path(file.read_text()).name) if file.exists() else None
+
+    def records(self) -> list[dict]:
+        """What mmengine logged as numbers, over all resumptions."""
+        return [json.loads(line) for file in self._scalars()
+                for line in file.read_text().splitlines() if line.endswith('}')]
+
+    def done(self) -> int:
+        """Epochs or iterations."""
+        if self.result():
+            return self.total
+        return max((r.get('epoch', r.get('step', 0)) for r in self.records()), default=0)
+
+    def curve(self) -> list[list[float]]:
+        """The metric after each validation during training: (epoch or iteration, value)."""
+        points = {r['step']: r[self.metric] for r in self.records() if self.metric in r}
+        return [[step, points[step]] for step in sorted(points)]
+
+    def seconds(self) -> float:
+        """Wall time, over all resumptions."""
+        return sum(file.stat().st_mtime - _started(file.parents[1].name)
+                   for file in self._scalars())
+
+    def end_of_log(self) -> str:
+        return '\n'.join(self.log.read_text().splitlines()[-20:])
+
+    def start(self, launcher: str, processes: int) -> None:
+        """Starts the worker, which goes on from the latest checkpoint."""
+        # One thread each: two runs side by side beat one with two threads. The other settings
+        # keep glibc from handing big blocks back to the system after every operation.
+        environment = dict(
+            dict(OMP_NUM_THREADS='1', MALLOC_MMAP_THRESHOLD_='1000000000',
+                 MALLOC_TRIM_THRESHOLD_='4000000000'),
+            **os.environ)
+        environment['PYTHONPATH'] = os.pathsep.join(
+            [str(TOOLS), *filter(None, [os.environ.get('PYTHONPATH')])])
+        command = [sys.executable, '-m']
+        if launcher == 'pytorch':
+            command += ['torch.distributed.run', '--standalone',
+                        f'--nproc-per-node={processes}', '-m']
+        elif processes > 1:  # several GPUs, one for each run
+            environment['CUDA_VISIBLE_DEVICES'] = str(self.slot % processes)
+        command += ['comparison.worker', str(self.folder), '--launcher', launcher,
+                    '--parent', str(os.getpid())]
+        with self.log.open('a') as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log,
+                                            stderr=subprocess.STDOUT)
+
+    def _scalars(self) -> list[Path]:
+        return sorted(self.folder.glob('*/vis_data/scalars.json'))
+
+
+def _started(timestamp: str) -> float:
+    return datetime.strptime(timestamp, '%Y%m%d_%H%M%S').timestamp()
+
+
+def run_all(runs: list[Run], jobs: int, launcher: str, processes: int) -> list[Run]:
+    """Runs what is not finished, a few at a time, and shows how far all have come.
+
+    Returns:
+        list[Run]: Those that failed.
+    """
+    waiting = [run for run in runs if run.result() is None]
+    running: list[Run] = []
+    failed: list[Run] = []
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+               TextColumn('{task.fields[value]}'), TimeRemainingColumn())
+    with Progress(*columns, speed_estimate_period=3600) as progress:
+        tasks = {run: progress.add_task(str(run), total=run.total, start=False, value='')
+                 for run in runs}
+        whole = progress.add_task('all', total=sum(run.total for run in runs), value='')
+
+        def show(run: Run) -> None:
+            curve = run.curve()
+            progress.update(tasks[run], completed=run.done(),
+                            value=f'{run.metric} {curve[-1][1]:.4g}' if curve else '')
+            progress.update(whole, completed=sum(task.completed for task in progress.tasks
+                                                 if task.id != whole))
+
+        for run in runs:
+            show(run)
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    run = waiting.pop(0)
+                    run.slot = min(set(range(jobs)) - {other.slot for other in running})
+                    run.start(launcher, processes)
+                    progress.start_task(tasks[run])
+                    running.append(run)
+                time.sleep(1)
+                for run in list(running):
+                    code = run.process.poll()
+                    show(run)
+                    if code is None:
+                        continue
+                    running.remove(run)
+                    if code or run.result() is None:
+                        failed.append(run)
+                        progress.update(tasks[run], description=f'[red]{run} failed[/]')
+                        progress.stop_task(tasks[run])
+        finally:
+            for run in running:
+                run.process.terminate()
+            for run in running:
+                run.process.wait()
+    return failed

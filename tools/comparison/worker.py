@@ -1,0 +1,83 @@
+"""Trains and evaluates one run of a comparison, in a process of its own.
+
+Its folder holds ``config.py``. What it found goes to ``result.json``, whose presence says that the
+run is finished.
+"""
+import argparse
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
+
+from comparison.metrics import detailed, details
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner of a run's config, as tools/train.py builds it."""
+    if (Path(cfg.work_dir) / 'last_checkpoint').exists():
+        # With both set, mmengine would resume from load_from.
+        cfg.resume, cfg.load_from = True, None
+    cfg.test_dataloader, cfg.test_cfg = cfg.val_dataloader, dict(type='TestLoop')
+    cfg.test_evaluator = detailed(cfg.val_evaluator)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def train_and_evaluate(cfg: Config) -> dict:
+    """Returns the metrics, the values per class and per size of object, and the device."""
+    runner = build_runner(cfg)
+    model = getattr(runner.model, 'module', runner.model)
+    if any(p.requires_grad for p in model.data_preprocessor.parameters()) or not _is_frozen(cfg):
+        runner.train()
+    else:
+        model.init_weights()
+    metrics = runner.test()
+    if not is_main_process():
+        return {}
+    kept = details(runner.test_evaluator.metrics, metrics,
+                   runner.test_dataloader.dataset.metainfo['classes'])
+    return dict(metrics={key: float(value) for key, value in metrics.items()}, **kept,
+                device=get_device())
+
+
+def _is_frozen(cfg: Config) -> bool:
+    """Whether nothing but the resizer may learn."""
+    return any(hook['type'] == 'dsnet_mm.TrainResizerOnlyHook'
+               for hook in cfg.get('custom_hooks') or [])
+
+
+def _end_with(parent: int) -> None:
+    """A comparison that was killed must not leave trainings behind."""
+    while True:
+        time.sleep(1)
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            os._exit(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
+    parser.add_argument('--parent', type=int, required=True, help='process to end with')
+    args = parser.parse_args()
+    threading.Thread(target=_end_with, args=[args.parent], daemon=True).start()
+    cfg = Config.fromfile(args.folder / 'config.py')
+    cfg.launcher = args.launcher
+    result = train_and_evaluate(cfg)
+    if is_main_process():
+        unfinished = args.folder / 'result.tmp'
+        unfinished.write_text(json.dumps(result, indent=2))
+        unfinished.rename(args.folder / 'result.json')
+
+
+if __name__ == '__main__':
+    main()
