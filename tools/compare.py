@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
+from dsnet_mm.config import load_config
 
 import torch
 from arms import ARMS, parse_arm
@@ -18,7 +19,6 @@ from comparison.plan import HIGH_RES, check_config, main_metric, plan
 from comparison.report import summary_table, write_reports
 from comparison.results import collect
 from comparison.runs import Run, run_all
-from dsnet_mm.config import load_config
 from mmengine.config import Config, DictAction
 from rich.console import Console
 
@@ -114,6 +114,22 @@ def mode(args: argparse.Namespace) -> str:
     return 'finetune' if args.finetune else 'resizer' if args.train == 'resizer' else 'train'
 
 
+def command(arguments: list[str] | None) -> str:
+    """What to type to run this again."""
+    script, *typed = sys.argv
+    return shlex.join(['python', os.path.relpath(script), *(
+        typed if arguments is None else arguments)])
+
+
+def finished_results(runs: list[Run], metric: str, folder: Path) -> dict | None:
+    """The contents of results.json, if it has all these runs and no other."""
+    file = folder / 'results.json'
+    results = json.loads(file.read_text()) if file.exists() else {}
+    there = {(run['arm'], run['seed']) for run in results.get('runs', [])}
+    same = results.get('metric') == metric and there == {(run.arm, run.seed) for run in runs}
+    return results if same else None
+
+
 def main(arguments: list[str] | None = None) -> int:
     args = parse_args(arguments)
     if args.report_only is not None:
@@ -131,12 +147,12 @@ def main(arguments: list[str] | None = None) -> int:
         raise SystemExit('\nInterrupted. The same command goes on from here.') from None
     for run in failed:
         print(f'\n{run} failed:\n{run.end_of_log()}\n(the whole log: {run.log})', file=sys.stderr)
-    if len(failed) == len(runs):
+    if not any(run.result() for run in runs):
         return 1
-    command = shlex.join(['python', os.path.relpath(sys.argv[0]),
-                          *(sys.argv[1:] if arguments is None else arguments)])
-    results = collect(cfg, runs, metric, args.work_dir, dict(
-        config=args.config, mode=mode(args), command=command, **{'from': args.checkpoint}))
+    results = None if failed else finished_results(runs, metric, args.work_dir)
+    if results is None:
+        about = dict(config=args.config, mode=mode(args), command=command(arguments))
+        results = collect(cfg, runs, metric, args.work_dir, {**about, 'from': args.checkpoint})
     write_reports(results, args.work_dir)
     Console().print(summary_table(results))
     print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '

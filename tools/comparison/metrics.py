@@ -9,7 +9,9 @@ from mmseg.evaluation import IoUMetric
 
 
 class DetailedVOCMetric(VOCMetric):
-    """Keeps the AP per class, and the mAP of the smallest, middle and largest third of objects."""
+    """Keeps the AP per class, and the mAP of the smallest, middle and largest third of objects.
+
+    Sizes are square roots of areas, in pixels of the original image."""
     per_class: dict[str, float]
     per_size: dict[str, float]
 
@@ -17,12 +19,11 @@ class DetailedVOCMetric(VOCMetric):
         metrics = super().compute_metrics(results)
         truth, found = zip(*results)
         boxes = np.concatenate([image['bboxes'] for image in truth])
-        # The square root of the area in pixels of the original image, as scale_ranges has it.
         sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1))
         low, high = (round(float(size), 1) for size in np.quantile(sizes, (1 / 3, 2 / 3)))
-        ranges = {f'smallest third, below {low:.0f} px': (0, low),
-                  f'middle third, {low:.0f} to {high:.0f} px': (low, high),
-                  f'largest third, above {high:.0f} px': (high, 1e5)}
+        ranges = {f'small (<{low:.0f} px)': (0, low),
+                  f'medium (to {high:.0f} px)': (low, high),
+                  f'large (>{high:.0f} px)': (high, 1e5)}
 
         def evaluate(scale_ranges: list | None) -> list:
             """mAP and per-class results at each IoU threshold."""

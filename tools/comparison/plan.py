@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.runs import Run
+
 from mmengine.config import Config
 
 # The model on the image as the data pipeline gives it: what shrinking costs at most.

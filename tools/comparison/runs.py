@@ -8,8 +8,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
-                           TimeRemainingColumn)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -30,6 +29,8 @@ class Run:
                  metric: str) -> None:
         self.arm, self.seed, self.folder = arm, seed, folder
         self.config, self.total, self.metric = config, total, metric
+        # Beside the folder: mmengine writes its own copy into it.
+        self.config_file = folder.with_name(f'{folder.name}.py')
         self.log = folder / 'output.log'
         self.process: subprocess.Popen | None = None
         self.slot = 0
@@ -43,14 +44,14 @@ class Run:
         Raises:
             ValueError: If there is another run in its folder.
         """
-        file = self.folder / 'config.py'
-        if file.exists() and file.read_text() != self.config:
+        if self.config_file.exists() and self.config_file.read_text() != self.config:
             raise ValueError(f'{self.folder} holds a run of another config or of other options: '
                              'choose another --work-dir, or start over with --fresh')
         self.folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(self.config)
+        self.config_file.write_text(self.config)
 
     def clear(self) -> None:
+        self.config_file.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def result(self) -> dict | None:
@@ -103,7 +104,7 @@ class Run:
                         f'--nproc-per-node={processes}', '-m']
         elif processes > 1:  # several GPUs, one for each run
             environment['CUDA_VISIBLE_DEVICES'] = str(self.slot % processes)
-        command += ['comparison.worker', str(self.folder), '--launcher', launcher,
+        command += ['comparison.worker', str(self.config_file), '--launcher', launcher,
                     '--parent', str(os.getpid())]
         with self.log.open('a') as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log,

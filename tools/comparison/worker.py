@@ -1,7 +1,7 @@
 """Trains and evaluates one run of a comparison, in a process of its own.
 
-Its folder holds ``config.py``. What it found goes to ``result.json``, whose presence says that the
-run is finished.
+What it found goes to ``result.json`` in the config's work dir. The file says that the run is
+finished.
 """
 import argparse
 import json
@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
-
 from comparison.metrics import detailed, details
+
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
@@ -65,18 +65,18 @@ def _end_with(parent: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder', type=Path)
+    parser.add_argument('config')
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
     parser.add_argument('--parent', type=int, required=True, help='process to end with')
     args = parser.parse_args()
     threading.Thread(target=_end_with, args=[args.parent], daemon=True).start()
-    cfg = Config.fromfile(args.folder / 'config.py')
+    cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     result = train_and_evaluate(cfg)
     if is_main_process():
-        unfinished = args.folder / 'result.tmp'
+        unfinished = Path(cfg.work_dir) / 'result.tmp'
         unfinished.write_text(json.dumps(result, indent=2))
-        unfinished.rename(args.folder / 'result.json')
+        unfinished.rename(unfinished.with_suffix('.json'))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,48 @@
+"""TrainResizerOnlyHook in real trainings."""
+from dsnet_mm.config import load_config
+
+import pytest
+import torch
+from mmengine.runner import Runner
+
+HOOK = dict(type='dsnet_mm.TrainResizerOnlyHook')
+
+
+@pytest.fixture
+def runner(data_root, tmp_path):
+    """A few iterations of a segmenter with batch norm and dropout."""
+
+    def build(**preprocessor) -> Runner:
+        cfg = load_config('configs/mini/deeplabv3plus_camvid.py', {
+            'data_root': str(data_root / 'camvid'), 'work_dir': str(tmp_path),
+            'train_dataloader.batch_size': 2, 'train_dataloader.dataset.indices': 6,
+            'custom_hooks': [HOOK]})
+        cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=3, val_interval=100)
+        cfg.model.data_preprocessor.update(scale=0.2, **preprocessor)
+        cfg.param_scheduler = None
+        return Runner.from_cfg(cfg)
+
+    return build
+
+
+def test_only_the_resizer_learns(runner):
+    run = runner()
+    run.model.init_weights()
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.train()
+    resizer = 'data_preprocessor.resizer.'
+    after = run.model.state_dict()
+    for name, value in before.items():
+        changed = not torch.equal(value, after[name])
+        assert changed == name.startswith(resizer), name
+    run.model.train()
+    run.call_hook('before_train_iter', batch_idx=0)
+    modes = {type(module).__name__: module.training for module in run.model.modules()}
+    assert modes['DepthwiseSeparableASPPHead'] and not modes['BatchNorm2d']
+    assert not modes['Dropout2d']
+
+
+def test_nothing_to_train_is_an_error(runner):
+    for preprocessor in (dict(freeze=True), dict(resizer=dict(type='FixedResizer'))):
+        with pytest.raises(ValueError, match='found nothing to train.*needs a resizer that learns'):
+            runner(**preprocessor).train()

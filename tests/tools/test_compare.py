@@ -1,0 +1,243 @@
+"""tools/compare.py in trainings of seconds."""
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import compare
+import pytest
+import torch
+from comparison.statistics import verdict
+from comparison.worker import build_runner, train_and_evaluate
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def config(textures, tmp_path) -> Path:
+    """A detector, on data and a schedule of seconds."""
+    file = tmp_path / 'small.py'
+    file.write_text(
+        f"_base_ = ['{ROOT}/configs/mini/centernet_textures.py']\n"
+        'model = dict(data_preprocessor=dict(target_size=(64, 64)))\n'
+        f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        'test_dataloader = val_dataloader\n'
+        'train_cfg = dict(max_epochs=2, val_interval=1)\n')
+    return file
+
+
+def modified(folder: Path, pattern: str) -> dict[Path, int]:
+    return {file: file.stat().st_mtime_ns for file in folder.rglob(pattern)}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def alive(pattern: str) -> bool:
+    return subprocess.run(['pgrep', '-f', pattern], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
+        config, tmp_path, run_tool):
+    out = tmp_path / 'out'
+    arguments = [config, '--arms', 'bilinear', 'downsizenet', "bad=dict(type='Upsize')", '--seeds',
+                 0, '--jobs', 2, '--high-res', '--work-dir', out]
+    first = out / 'runs/bilinear-seed0/result.json'
+    process = subprocess.Popen([sys.executable, 'tools/compare.py', *map(str, arguments)], cwd=ROOT,
+                               stdout=subprocess.DEVNULL)
+    wait_for(lambda: first.exists() or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not alive(f'comparison.worker {out}'))  # no orphans
+    before = modified(out, 'result.json')
+    assert 0 < len(before) < 3
+
+    text = run_tool('tools/compare.py', *arguments, fails=True)
+    assert 'bad, seed 0 failed:' in text and "unknown resizer type 'Upsize'" in text
+    after = modified(out, 'result.json')
+    assert len(after) == 3 and before.items() <= after.items()
+    results = json.loads((out / 'results.json').read_text())
+    assert results['metric'] == 'pascal_voc/mAP'
+    assert list(results['arms']) == ['bilinear', 'downsizenet', 'bad', 'high-res']
+    for arm, extra in dict(bilinear=0, downsizenet=2980).items():
+        values = results['arms'][arm]
+        assert list(values['seeds']) == ['0'] and values['ms_per_image'] > 0
+        assert values['params'] == results['arms']['high-res']['params'] + extra
+        for seed, value in values['seeds'].items():
+            result = json.loads((out / f'runs/{arm}-seed{seed}/result.json').read_text())
+            assert result['metrics']['pascal_voc/mAP'] == value
+    assert results['arms']['bad']['seeds'] == {} and len(results['failed']) == 1
+    assert results['paired']['downsizenet-bilinear']['n'] == 1
+    assert results['sizes'] == dict(input=[300, 300], output=[64, 64])
+    assert all([step for step, _ in run['curve']] == [1, 2] for run in results['runs'])
+    for run in results['runs']:
+        assert list(run['per_class']) == results['classes'] and len(run['per_size']) == 3
+
+    high = Config.fromfile(out / 'runs/high-res-seed0.py').model.data_preprocessor
+    assert (high.target_size, high.scale, high.resizer.type) == (None, 1.0, 'FixedResizer')
+    index = json.loads((out / 'gallery/index.json').read_text())
+    # Ground truth, three arms that were trained, and DownsizeNet's coefficients.
+    assert [len(entry['rows']) for entry in index] == [5, 5, 5]
+
+    report = out / 'report.md'
+    report.unlink()
+    table = run_tool('tools/compare.py', '--report-only', out)
+    assert 'downsizenet' in table and 'Upsize' in report.read_text()
+    assert json.loads((out / 'results.json').read_text()) == results
+
+
+def test_finished_it_does_nothing_again_and_refuses_other_options(config, tmp_path, run_tool):
+    out = tmp_path / 'out'
+    arguments = [config, '--arms', 'bilinear', '--seeds', 3, '--work-dir', out]
+    run_tool('tools/compare.py', *arguments)
+    before = modified(out, '*.json')
+    run_tool('tools/compare.py', *arguments)
+    assert modified(out, '*.json') == before
+    text = run_tool('tools/compare.py', *arguments, '--cfg-options', 'train_cfg.max_epochs=1',
+                    fails=True)
+    assert 'bilinear-seed3 holds a run of another config' in text
+    assert modified(out, '*.json') == before
+
+    # Killed in its last evaluation: the training is not repeated.
+    (out / 'runs/bilinear-seed3/result.json').unlink()
+    checkpoint = modified(out, 'epoch_2.pth')
+    run_tool('tools/compare.py', *arguments)
+    assert modified(out, 'epoch_2.pth') == checkpoint
+    assert (out / 'runs/bilinear-seed3/result.json').exists()
+
+
+def test_arms_differ_in_the_resizer_only(config, tmp_path):
+    """The same initial weights of the model and the same data, in the same order."""
+    args = compare.parse_args([str(config), '--seeds', '5', '--work-dir', str(tmp_path / 'out'),
+                               '--arms', 'bilinear', 'downsizenet', 'talebi-milanfar', 'muller'])
+    _, runs, _ = compare.prepare(args)
+    reference = None
+    for run in runs:
+        runner = build_runner(Config.fromfile(run.config_file))
+        runner.model.init_weights()
+        weights = {name: value.clone() for name, value in runner.model.state_dict().items()
+                   if not name.startswith('data_preprocessor.')}
+        runner.model.train()
+        optimizer = runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+        seen = []
+        for batch in runner.train_dataloader:
+            seen.append(torch.stack(batch['inputs']))
+            runner.model.train_step(batch, optimizer)
+        seen = torch.stack(seen)
+        if reference is None:
+            reference = weights, seen
+        assert weights.keys() == reference[0].keys()
+        assert all(torch.equal(weights[name], reference[0][name]) for name in weights)
+        assert torch.equal(seen, reference[1])
+        trained = runner.model.state_dict()
+        assert not all(torch.equal(weights[name], trained[name]) for name in weights)
+
+
+def test_resizer_alone_before_a_frozen_model(config, tmp_path, run_tool):
+    run_tool('tools/train.py', config, '--work-dir', tmp_path / 'model', '--cfg-options',
+             'model.data_preprocessor.resizer.type=FixedResizer', 'train_cfg.max_epochs=1')
+    checkpoint = tmp_path / 'model/epoch_1.pth'
+    for option in (['--train', 'resizer'], ['--finetune']):
+        run_tool('tools/compare.py', config, *option, '--from', checkpoint, '--seeds', 0,
+                 '--work-dir', tmp_path / option[-1], '--jobs', 2)
+    given = torch.load(checkpoint, weights_only=False)['state_dict']
+
+    def changed(mode: str, arm: str) -> set[str]:
+        file = tmp_path / mode / f'runs/{arm}-seed0/epoch_2.pth'
+        weights = torch.load(file, weights_only=False)['state_dict']
+        return {name for name, value in given.items() if not torch.equal(value, weights[name])}
+
+    frozen = json.loads((tmp_path / 'resizer/results.json').read_text())
+    assert frozen['mode'] == 'resizer' and frozen['from'] == str(checkpoint)
+    assert changed('resizer', 'downsizenet') == set()
+    assert not list((tmp_path / 'resizer/runs/bilinear-seed0').glob('*.pth'))  # nothing to learn
+    text = run_tool('tools/test.py', config, checkpoint, '--cfg-options',
+                    'model.data_preprocessor.resizer.type=FixedResizer')
+    shown = f'pascal_voc/mAP: {frozen["arms"]["bilinear"]["seeds"]["0"]:.4f}'
+    assert shown in text
+    assert frozen['arms']['downsizenet']['moved'] > 0
+    for arm in ('bilinear', 'downsizenet'):
+        assert any('backbone' in name for name in changed('--finetune', arm))
+
+
+PLANTED = """
+from dsnet_mm.resizers import FixedResizer
+from mmengine.registry import MODELS
+
+@MODELS.register_module()
+class HalfBlank(FixedResizer):
+    def forward(self, images, size):
+        small = super().forward(images, size)
+        small[..., size[1] // 2:] = 0
+        return small
+"""
+
+
+@pytest.mark.slow
+def test_a_planted_difference_is_found_and_a_planted_equality_too(data_root, tmp_path, monkeypatch):
+    """A segmenter fitted to 16 images, whose right half one arm does not see."""
+    (tmp_path / 'planted.py').write_text(PLANTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tmp_path / 'small.py'
+    config.write_text(
+        f"_base_ = ['{ROOT}/configs/mini/deeplabv3plus_camvid.py']\n"
+        "custom_imports = dict(imports=['dsnet_mm', 'planted'])\n"
+        'model = dict(data_preprocessor=dict(scale=0.12))\n'
+        f"train = dict(img_path='{data_root}/camvid/img_dir/train', "
+        f"seg_map_path='{data_root}/camvid/ann_dir/train')\n"
+        'train_dataloader = dict(dataset=dict(indices=16, data_prefix=train))\n'
+        'val_dataloader = dict(dataset=dict(indices=16, data_prefix=train))\n'
+        'param_scheduler = None\n'
+        'train_cfg = dict(max_epochs=30, val_interval=30)\n')
+    arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--arms', 'bilinear',
+                 "same=dict(type='FixedResizer', mode='bilinear')",
+                 "blank=dict(type='mmengine.HalfBlank')", '--metric', 'aAcc']
+    _, runs, _ = compare.prepare(compare.parse_args(arguments))
+    for run in runs:  # in this process, to start once
+        result = train_and_evaluate(Config.fromfile(run.config_file))
+        (run.folder / 'result.json').write_text(json.dumps(result))
+    assert compare.main(arguments) == 0
+    results = json.loads((tmp_path / 'out/results.json').read_text())
+    assert results['paired']['same-bilinear'] == dict(mean=0, ci95=[0, 0], n=3)
+    assert verdict(results['paired']['same-bilinear']) == 'no difference shown'
+    assert verdict(results['paired']['blank-bilinear']) == 'worse'
+    report = (tmp_path / 'out/report.md').read_text()
+    assert 'no difference shown' in report and 'worse' in report
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--arms', 'lanczos'], "unknown arm 'lanczos'"),
+    (['--arms', 'bilinear', 'bilinear'], "the arm 'bilinear' is there already"),
+    (['--train', 'resizer'], 'need --from CHECKPOINT'),
+    (['--from', 'model.pth'], 'it needs one of them'),
+    (['--finetune', '--from', 'nowhere.pth'], 'there is no file nowhere.pth'),
+    (['--seeds', '1', '1'], 'seeds must differ'),
+    (['--jobs', '0'], '--jobs must be positive'),
+])
+def test_bad_arguments(config, tmp_path, arguments, message, capsys):
+    with pytest.raises(SystemExit) as error:
+        compare.main([str(config), '--work-dir', str(tmp_path / 'out'), *arguments])
+    assert message in f'{error.value} {capsys.readouterr().err}'
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_config_without_the_line_is_told_the_line(tmp_path):
+    with pytest.raises(SystemExit, match='type=dsnet_mm.DownsizeSegDataPreProcessor'):
+        compare.main(['mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py',
+                      '--work-dir', str(tmp_path)])
+
+
+def test_an_unknown_metric_names_the_known_ones(config, tmp_path, run_tool):
+    text = run_tool('tools/compare.py', config, '--arms', 'bilinear', '--seeds', 0, '--work-dir',
+                    tmp_path / 'out', '--metric', 'mIoU', '--cfg-options', 'train_cfg.max_epochs=1',
+                    fails=True)
+    assert '--metric one of pascal_voc/mAP, pascal_voc/AP50' in text

@@ -1,0 +1,84 @@
+"""From finished runs to the contents of results.json."""
+import importlib
+import json
+import platform
+from pathlib import Path
+
+from comparison.gallery import write_gallery
+from comparison.runs import Run
+from comparison.statistics import paired, summarize
+from comparison.trained import load_dataset, load_model, milliseconds, moved, sizes
+
+import torch
+from mmengine.config import Config
+
+PACKAGES = ('dsnet_mm', 'torch', 'torchvision', 'mmcv', 'mmengine', 'mmdet', 'mmseg')
+
+
+def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict) -> dict:
+    """Gathers what the runs found, measures their models, and writes results.json.
+
+    Args:
+        cfg (Config): What all runs share.
+        runs (list[Run]): At least one of them finished.
+        metric (str): Key of the metric to compare.
+        folder (Path): Where results.json and the gallery go.
+        about (dict): More entries of results.json.
+
+    Raises:
+        ValueError: If the evaluation gave no such metric.
+    """
+    finished: dict[str, list[Run]] = {run.arm: [] for run in runs}
+    for run in runs:
+        if run.result():
+            finished[run.arm].append(run)
+    dataset = load_dataset(cfg)
+    first = {arm: load_model(of_arm[0]) for arm, of_arm in finished.items() if of_arm}
+    times = dict(zip(first, milliseconds(list(first.values()), dataset)))
+    arms = {}
+    for arm, of_arm in finished.items():
+        seeds = {str(run.seed): value(run, metric) for run in of_arm}
+        mean, std = summarize(list(seeds.values()))
+        config = next(run.config_file for run in runs if run.arm == arm)
+        arms[arm] = dict(
+            seeds=seeds, mean=mean, std=std, params=count(first.get(arm)),
+            ms_per_image=times.get(arm),
+            resizer=Config.fromfile(config).model.data_preprocessor.resizer,
+            resizer_params=count(first[arm].data_preprocessor.resizer) if of_arm else None,
+            moved=summarize([way for run in of_arm if (way := moved(load_model(run), dataset))
+                             is not None])[0])
+    baseline = runs[0].arm
+    results = dict(
+        about, metric=metric, unit='percent' if metric.startswith('m') else 'fraction', arms=arms,
+        paired={f'{arm}-{baseline}': paired(arms[arm]['seeds'], arms[baseline]['seeds'])
+                for arm in arms if arm != baseline},
+        classes=list(dataset.metainfo['classes']),
+        sizes=sizes(next(iter(first.values())), dataset),
+        runs=[dict(arm=run.arm, seed=run.seed, value=value(run, metric),
+                   **{part: run.result()[part] for part in ('per_class', 'per_size', 'device')},
+                   curve=run.curve(), wall_time_s=round(run.seconds(), 1))
+              for of_arm in finished.values() for run in of_arm],
+        failed=[dict(arm=run.arm, seed=run.seed, log=run.end_of_log())
+                for run in runs if not run.result()],
+        versions={name: importlib.import_module(name).__version__ for name in PACKAGES}
+        | dict(python=platform.python_version()),
+        machine=f'{platform.machine()}, {torch.get_num_threads()} thread',
+        resolved_config=cfg.pretty_text)
+    write_gallery(cfg, first, dataset, folder / 'gallery')
+    text = json.dumps(results, indent=2)
+    (folder / 'results.json').write_text(text + '\n', encoding='utf-8')
+    return json.loads(text)
+
+
+def value(run: Run, metric: str) -> float:
+    """The metric of a finished run."""
+    metrics = run.result()['metrics']
+    if metric not in metrics:
+        raise ValueError(f'the evaluation gave no {metric}: choose with --metric one of '
+                         f'{", ".join(metrics)}')
+    return metrics[metric]
+
+
+def count(module: torch.nn.Module | None) -> int | None:
+    """Parameters."""
+    return None if module is None else sum(p.numel() for p in module.parameters())

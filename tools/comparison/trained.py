@@ -1,0 +1,77 @@
+"""What is measured on the trained models of a comparison: cost, the small image, predictions."""
+import copy
+import statistics
+import time
+from collections.abc import Sequence
+
+from comparison.runs import Run
+from dsnet_mm.config import build_model
+from dsnet_mm.resizers import DownsizeNet
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import DATASETS, DefaultScope
+from mmengine.runner import load_checkpoint
+from torch.utils.data import Dataset
+
+
+def load_model(run: Run) -> BaseModel:
+    """The model of a finished run, as it was evaluated."""
+    cfg = Config.fromfile(run.config_file)
+    model = revert_sync_batchnorm(build_model(cfg))
+    checkpoint = run.checkpoint() or cfg.load_from
+    model.data_preprocessor.init_weights()
+    load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
+    return model.to(get_device()).eval()
+
+
+def load_dataset(cfg: Config) -> Dataset:
+    """The validation set."""
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+            return registry.build(copy.deepcopy(cfg.val_dataloader.dataset))
+
+
+def sizes(model: BaseModel, dataset: Dataset) -> dict[str, list[int]]:
+    """Height and width of the first image before and after resizing."""
+    height, width = dataset[0]['inputs'].shape[-2:]
+    return dict(input=[height, width],
+                output=list(model.data_preprocessor.output_size(height, width)))
+
+
+@torch.no_grad()
+def milliseconds(models: Sequence[BaseModel], dataset: Dataset, images: int = 60) -> list[float]:
+    """Median time per image of each model, one image at a time, in turns, on one CPU thread."""
+    torch.set_num_threads(1)
+    samples = [dataset[i] for i in range(min(images, len(dataset)))]
+    times: list[list[float]] = [[] for _ in models]
+    for sample in samples[:3] + samples:  # the first three warm up
+        for model, record in zip(models, times):
+            batch = pseudo_collate([copy.deepcopy(sample)])
+            start = time.perf_counter()
+            model.test_step(batch)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            record.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(record[3:]) for record in times]
+
+
+@torch.no_grad()
+def moved(model: BaseModel, dataset: Dataset, images: int = 8) -> float | None:
+    """How far training moved the small image: the root mean square difference to the image of the
+    untrained resizer, in percent of that image's standard deviation. None if there is no image to
+    start from."""
+    resizer = model.data_preprocessor.resizer
+    if not isinstance(resizer, DownsizeNet) or not resizer.bilinear_prior:
+        return None
+    start = copy.deepcopy(model.data_preprocessor)
+    start.resizer.reset_parameters()
+    squares = []
+    for index in range(min(images, len(dataset))):
+        image = [dataset[index]['inputs'].to(get_device())]
+        trained, untrained = (p.resize(image)[0] for p in (model.data_preprocessor, start))
+        squares.append((trained - untrained).square().mean() / untrained.var())
+    return 100 * torch.stack(squares).mean().sqrt().item()
