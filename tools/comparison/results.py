@@ -49,7 +49,8 @@ def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict
                              is not None])[0])
     baseline = runs[0].arm
     results = dict(
-        about, metric=metric, unit='percent' if metric.startswith('m') else 'fraction', arms=arms,
+        about, metric=metric, arms=arms,
+        unit='percent' if cfg.default_scope == 'mmseg' else 'fraction',
         paired={f'{arm}-{baseline}': paired(arms[arm]['seeds'], arms[baseline]['seeds'])
                 for arm in arms if arm != baseline},
         classes=list(dataset.metainfo['classes']),

@@ -1,0 +1,18 @@
+import compare
+import experiments
+import pytest
+
+
+@pytest.mark.parametrize('name', experiments.EXPERIMENTS)
+def test_every_experiment_can_be_planned(name, data_root, tmp_path, monkeypatch):
+    monkeypatch.setenv('DSNET_MM_DATA', str(data_root))
+    for number, arguments in enumerate(experiments.EXPERIMENTS[name]):
+        if '--from' in arguments:
+            checkpoint = arguments.index('--from') + 1
+            arguments = [*arguments[:checkpoint], str(tmp_path / 'model.pth'),
+                         *arguments[checkpoint + 1:]]
+            (tmp_path / 'model.pth').touch()
+        args = compare.parse_args([*arguments, '--work-dir', str(tmp_path / str(number))])
+        _, runs, _ = compare.prepare(args)
+        assert len(runs) == 3 * len(args.arms)
+        assert all(run.config_file.exists() for run in runs)

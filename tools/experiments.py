@@ -1,0 +1,76 @@
+"""Runs the experiments of the paper, and ours, in small: lists of arguments for tools/compare.py.
+
+Results go to work_dirs/experiments/<experiment>/<config>. The real data sets are looked for below
+DSNET_MM_DATA. More arguments, such as --seeds or --jobs, are passed on.
+"""
+import argparse
+import sys
+
+import compare
+
+OUT = 'work_dirs/experiments'
+# Schedules after which the baselines rise no more; the paper's SPNet has scale 0.3.
+CARDS = ['configs/mini/refinedet_cards.py', '--cfg-options', 'train_cfg.max_epochs=20',
+         'train_cfg.val_interval=4']
+BCCD = ['configs/mini/refinedet_bccd.py', '--cfg-options', 'train_cfg.max_epochs=12',
+        'train_cfg.val_interval=3']
+CAMVID = ['configs/mini/deeplabv3plus_camvid.py', '--cfg-options',
+          'model.data_preprocessor.scale=0.3', 'train_cfg.max_epochs=14',
+          'train_cfg.val_interval=2']
+PAPER = ['--arms', 'bilinear', 'downsizenet']
+OURS = ['--arms', 'bilinear', 'downsizenet', 'downsizenet-auto', 'antialias']
+CHECKPOINT = f'{OUT}/main/deeplabv3plus_camvid/runs/bilinear-seed0/epoch_14.pth'
+TRANSFER = ('camvid=dict(type="DownsizeNet", init_cfg=dict(type="Pretrained", '
+            f'checkpoint="{OUT}/main/deeplabv3plus_camvid/runs/downsizenet-seed0/epoch_14.pth", '
+            'prefix="data_preprocessor.resizer."))')
+
+
+def net(name: str, **options: object) -> str:
+    """An arm: a DownsizeNet with these options."""
+    return f'{name}=dict(type="DownsizeNet", {", ".join(f"{k}={v!r}" for k, v in options.items())})'
+
+
+EXPERIMENTS = {
+    # The README's table.
+    'main': [CARDS + OURS, BCCD + OURS, CAMVID + OURS],
+    # The paper's Tables 1 and 2.
+    'table1': [[f'configs/mini/{name}_cards.py', *PAPER]
+               for name in ('refinedet', 'centernet', 'detr', 'lighthead')],
+    'table2': [[f'configs/mini/{name}_camvid.py', *PAPER]
+               for name in ('fcn', 'deeplabv3plus', 'spnet')],
+    # The ablations that the paper names, and its Table 9's depths.
+    'ablation': [CARDS + ['--arms', 'downsizenet', 'texture-only', 'bilinear', 'bicubic', 'area']],
+    'layers': [CARDS + ['--arms', 'bilinear',
+                        *(net(f'layers{n}', num_convs=n) for n in (2, 3, 4))]],
+    # Table 3 and Figure 5: 'main' comes first, whose resizer they take.
+    'table3': [['configs/mini/lighthead_cards.py', '--arms', 'bilinear', TRANSFER, '--cfg-options',
+                'model.data_preprocessor.short_edge=None', 'model.data_preprocessor.scale=0.3',
+                'model.data_preprocessor.freeze=True']],
+    # Ours: other learned resizers, the window, how the coefficients are inferred.
+    'peers': [CARDS + ['--arms', 'bilinear', 'talebi-milanfar', 'muller', 'downsizenet']],
+    'windows': [CARDS + ['--arms', 'antialias', *(net(f'window{n}', window=n) for n in (2, 4, 6)),
+                         'downsizenet-auto']],
+    'coefficients': [CARDS + ['--arms', 'downsizenet', net('sigmoid', activation='sigmoid'),
+                              net('no-prior', bilinear_prior=False), net('wide', channels=32)]],
+    # Only the resizer learns, in front of the model that 'main' trained behind bilinear.
+    'frozen': [CAMVID + ['train_cfg.max_epochs=4', 'train_cfg.val_interval=1', '--arms', 'bilinear',
+                         'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6),
+                         '--train', 'resizer', '--from', CHECKPOINT]],
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('experiment', choices=EXPERIMENTS)
+    args, more = parser.parse_known_args()
+    codes = []
+    for arguments in EXPERIMENTS[args.experiment]:
+        name = arguments[0].split('/')[-1].removesuffix('.py')
+        codes.append(compare.main([*arguments, '--work-dir', f'{OUT}/{args.experiment}/{name}',
+                                   *more]))
+    return max(codes)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
