@@ -12,8 +12,8 @@ OUT = 'work_dirs/experiments'
 # Schedules after which the baselines rise no more; the paper's SPNet has scale 0.3.
 CARDS = ['configs/mini/refinedet_cards.py', '--cfg-options', 'train_cfg.max_epochs=20',
          'train_cfg.val_interval=4']
-BCCD = ['configs/mini/refinedet_bccd.py', '--cfg-options', 'train_cfg.max_epochs=12',
-        'train_cfg.val_interval=3']
+BCCD = ['configs/mini/refinedet_bccd.py', '--cfg-options', 'train_cfg.max_epochs=8',
+        'train_cfg.val_interval=2']
 CAMVID = ['configs/mini/deeplabv3plus_camvid.py', '--cfg-options',
           'model.data_preprocessor.scale=0.3', 'train_cfg.max_epochs=14',
           'train_cfg.val_interval=2']

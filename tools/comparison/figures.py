@@ -48,7 +48,8 @@ def plots(results: dict) -> Iterator[Plot]:
     if any(len(run['curve']) > 1 for run in results['runs']):
         yield Plot('Learning curves: mean and the seeds',
                    draw(_curves, 3, results),
-                   '; '.join(f'{arm}: {x[0]:g} to {x[-1]:g} epochs, {y[0]:.1f} to {y[-1]:.1f}'
+                   '; '.join(f'{arm}: {x[0]:g} to {x[-1]:g} {results["step"]}s, '
+                             f'{y[0]:.1f} to {y[-1]:.1f}'
                              for arm, (x, y) in mean_curves(results).items()))
     times = {arm: [values['ms_per_image']] for arm, values in results['arms'].items()
              if values['ms_per_image'] is not None}
@@ -104,14 +105,14 @@ def means(results: dict, part: str) -> dict[str, dict[str, float | None]]:
 
 
 def mean_curves(results: dict) -> dict[str, tuple[list[float], list[float]]]:
-    """Epochs and mean metric in percent of each arm, at the epochs that all its runs have."""
+    """Epochs or iterations and mean metric in percent of each arm, where all its runs have one."""
     curves = {}
     for arm in results['arms']:
         runs = [dict(run['curve']) for run in results['runs'] if run['arm'] == arm]
-        epochs = sorted(set.intersection(*map(set, runs))) if runs else []
-        if epochs:
-            curves[arm] = epochs, [SCALE[results['unit']] * np.mean([run[e] for run in runs])
-                                   for e in epochs]
+        steps = sorted(set.intersection(*map(set, runs))) if runs else []
+        if steps:
+            curves[arm] = steps, [SCALE[results['unit']] * np.mean([run[step] for run in runs])
+                                  for step in steps]
     return curves
 
 
@@ -153,12 +154,12 @@ def _curves(axes: Axes, results: dict) -> None:
     scale, colors = SCALE[results['unit']], _colors(results)
     for run in results['runs']:
         if run['curve']:
-            epochs, values = zip(*run['curve'])
-            axes.plot(epochs, scale * np.array(values), '.-', ms=2, lw=0.8, alpha=0.5,
+            steps, values = zip(*run['curve'])
+            axes.plot(steps, scale * np.array(values), '.-', ms=2, lw=0.8, alpha=0.5,
                       color=colors[run['arm']])
-    for arm, (epochs, values) in mean_curves(results).items():
-        axes.plot(epochs, values, 'o-', ms=3.5, lw=2.2, color=colors[arm], label=short(arm))
-    axes.set_xlabel('epoch')
+    for arm, (steps, values) in mean_curves(results).items():
+        axes.plot(steps, values, 'o-', ms=3.5, lw=2.2, color=colors[arm], label=short(arm))
+    axes.set_xlabel(results['step'])
     axes.set_ylabel(f'{results["metric"]}, %')
     axes.xaxis.get_major_locator().set_params(integer=True)
     _legend(axes)

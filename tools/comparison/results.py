@@ -50,6 +50,7 @@ def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict
     baseline = runs[0].arm
     results = dict(
         about, metric=metric, arms=arms,
+        step='iteration' if 'max_iters' in cfg.train_cfg else 'epoch',
         unit='percent' if cfg.default_scope == 'mmseg' else 'fraction',
         paired={f'{arm}-{baseline}': paired(arms[arm]['seeds'], arms[baseline]['seeds'])
                 for arm in arms if arm != baseline},

@@ -51,7 +51,8 @@ def make_results(values: dict[str, dict[str, float]], classes: tuple[str, str] =
     return {
         'config': 'configs/mini/some.py', 'metric': 'pascal_voc/mAP', 'arms': arms,
         'paired': {f'{arm}-{first}': paired(values[arm], values[first]) for arm in others},
-        'unit': 'fraction', 'classes': list(classes), 'mode': 'train', 'from': None, 'runs': runs,
+        'unit': 'fraction', 'step': 'epoch', 'classes': list(classes), 'mode': 'train',
+        'from': None, 'runs': runs,
         'failed': [dict(arm=arm, seed=seed, log='Traceback\n  in training\nRuntimeError: broken')
                    for arm, seed in failed],
         'sizes': dict(input=[300, 400], output=[165, 220]), 'versions': {'torch': '2.14'},

@@ -1,0 +1,26 @@
+"""The README's results are those of the committed files."""
+import json
+from pathlib import Path
+
+import pytest
+from comparison import statistics
+from comparison.report import report_table
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / 'docs/results').glob('*.json'))
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
+def test_readme_has_the_table_of_each_result(file):
+    results = json.loads(file.read_text())
+    readme = (ROOT / 'README.md').read_text()
+    assert '\n'.join(report_table(results)) in readme
+    for arm, values in results['arms'].items():
+        runs = {str(run['seed']): run['value'] for run in results['runs'] if run['arm'] == arm}
+        assert runs == values['seeds']
+        expected = statistics.summarize(list(runs.values()))
+        assert (values['mean'], values['std']) == pytest.approx(expected)
+
+
+def test_there_are_results_on_the_three_real_sets():
+    assert {file.stem.rpartition('_')[2] for file in FILES} >= {'cards', 'bccd', 'camvid'}
