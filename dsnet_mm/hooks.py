@@ -2,10 +2,8 @@
 from dsnet_mm.registry import HOOKS
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.runner import Runner
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.dropout import _DropoutNd
 
 
 @HOOKS.register_module()
@@ -41,12 +39,13 @@ class TrainResizerOnlyHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: dict | None = None) -> None:
-        """Keeps running statistics and dropout as at test; heads need training mode for losses."""
+        """Keeps layers (normalisation, dropout, attention) as at test. Backbones and heads, which
+        are mmengine's modules, stay in training mode: some compute losses in no other."""
         model = _unwrapped(runner)
         kept = set(model.data_preprocessor.modules())
         for module in model.modules():
-            if isinstance(module, (_NormBase, _DropoutNd)) and module not in kept:
-                module.eval()
+            if not isinstance(module, BaseModule) and module not in kept:
+                module.training = False
 
 
 def _unwrapped(runner: Runner):

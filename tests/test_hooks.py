@@ -1,5 +1,8 @@
 """TrainResizerOnlyHook in real trainings."""
-from dsnet_mm.config import load_config
+from types import SimpleNamespace
+
+from dsnet_mm.config import build_model, load_config
+from dsnet_mm.hooks import TrainResizerOnlyHook
 
 import pytest
 import torch
@@ -40,6 +43,30 @@ def test_only_the_resizer_learns(runner):
     modes = {type(module).__name__: module.training for module in run.model.modules()}
     assert modes['DepthwiseSeparableASPPHead'] and not modes['BatchNorm2d']
     assert not modes['Dropout2d']
+
+
+def test_the_resizers_own_statistics_are_trained(runner):
+    run = runner(resizer=dict(type='TalebiMilanfarResizer'))
+    run.train()
+    means = [value for name, value in run.model.data_preprocessor.resizer.state_dict().items()
+             if name.endswith('running_mean')]
+    assert means and all(mean.any() for mean in means)
+
+
+def test_attention_has_no_dropout(tmp_path):
+    attention = dict(embed_dims=64, num_heads=4, dropout=0.5, batch_first=True)
+    layer = dict(self_attn_cfg=attention)
+    cfg = load_config('configs/mini/detr_textures.py', {
+        'work_dir': str(tmp_path), 'model.encoder.layer_cfg': layer})
+    model = build_model(cfg).train()
+    features = torch.rand(1, 20, 64)
+
+    def encoded() -> torch.Tensor:
+        return model.encoder(features, query_pos=torch.zeros_like(features), key_padding_mask=None)
+
+    assert not torch.equal(encoded(), encoded())
+    TrainResizerOnlyHook().before_train_iter(SimpleNamespace(model=model), 0)
+    assert model.bbox_head.training and torch.equal(encoded(), encoded())
 
 
 def test_nothing_to_train_is_an_error(runner):

@@ -1,11 +1,9 @@
 """Trains one config behind several resizers with several seeds, and says what the difference is.
 
-Writes results.json, report.md and report.html to the work dir. Started again, it keeps what is
-finished and goes on with what is not. See the README for the layout of results.json.
+Writes results.json, report.md and report.html to the work dir (docs/compare.md has the layout).
+Started again, it keeps what is finished and goes on with what is not.
 """
 import argparse
-import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -17,8 +15,8 @@ import torch
 from arms import ARMS, parse_arm
 from comparison.plan import HIGH_RES, check_config, main_metric, plan
 from comparison.report import summary_table, write_reports
-from comparison.results import collect
-from comparison.runs import Run, run_all
+from comparison.results import collect, read, up_to_date
+from comparison.runs import Run, locked, run_all
 from mmengine.config import Config, DictAction
 from rich.console import Console
 
@@ -63,6 +61,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error('--train resizer leaves the model as it is, --finetune trains it on: choose')
     if len(set(args.seeds)) < len(args.seeds):
         parser.error(f'the seeds must differ, got {args.seeds}')
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        parser.error('--launcher pytorch needs GPUs, of which PyTorch finds none')
     if args.jobs < 1:
         parser.error(f'--jobs must be positive, got {args.jobs}')
     return args
@@ -103,8 +103,11 @@ def prepare(args: argparse.Namespace) -> tuple[Config, list[Run], str]:
     metric = args.metric or main_metric(cfg)
     runs = plan(cfg, arms, args.seeds, args.work_dir.resolve(), mode(args), metric)
     if args.fresh:
+        (args.work_dir / 'results.json').unlink(missing_ok=True)
         for run in runs:
             run.clear()
+    for run in runs:
+        run.check()
     for run in runs:
         run.prepare()
     return cfg, runs, metric
@@ -116,24 +119,14 @@ def mode(args: argparse.Namespace) -> str:
 
 def command(arguments: list[str] | None) -> str:
     """What to type to run this again."""
-    script, *typed = sys.argv
-    return shlex.join(['python', os.path.relpath(script), *(
-        typed if arguments is None else arguments)])
-
-
-def finished_results(runs: list[Run], metric: str, folder: Path) -> dict | None:
-    """The contents of results.json, if it has all these runs and no other."""
-    file = folder / 'results.json'
-    results = json.loads(file.read_text()) if file.exists() else {}
-    there = {(run['arm'], run['seed']) for run in results.get('runs', [])}
-    same = results.get('metric') == metric and there == {(run.arm, run.seed) for run in runs}
-    return results if same else None
+    return shlex.join(['python', 'tools/compare.py',
+                       *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_args(arguments)
     if args.report_only is not None:
-        results = json.loads((args.report_only / 'results.json').read_text())
+        results = read(args.report_only)
         write_reports(results, args.report_only)
         Console().print(summary_table(results))
         return 0
@@ -142,17 +135,24 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
     try:
-        failed = run_all(runs, args.jobs, args.launcher, torch.cuda.device_count())
+        with locked(args.work_dir) as lock:
+            failed = run_all(runs, args.jobs, args.launcher, torch.cuda.device_count(), lock)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         raise SystemExit('\nInterrupted. The same command goes on from here.') from None
     for run in failed:
         print(f'\n{run} failed:\n{run.end_of_log()}\n(the whole log: {run.log})', file=sys.stderr)
     if not any(run.result() for run in runs):
         return 1
-    results = None if failed else finished_results(runs, metric, args.work_dir)
-    if results is None:
+    if not failed and up_to_date(runs, metric, args.work_dir):
+        results = read(args.work_dir)
+    else:
         about = dict(config=args.config, mode=mode(args), command=command(arguments))
-        results = collect(cfg, runs, metric, args.work_dir, {**about, 'from': args.checkpoint})
+        try:
+            results = collect(cfg, runs, metric, args.work_dir, {**about, 'from': args.checkpoint})
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
     write_reports(results, args.work_dir)
     Console().print(summary_table(results))
     print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '

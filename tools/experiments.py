@@ -4,10 +4,13 @@ Results go to work_dirs/experiments/<experiment>/<config>. The real data sets ar
 DSNET_MM_DATA. More arguments, such as --seeds or --jobs, are passed on.
 """
 import argparse
+import os
 import sys
+from pathlib import Path
 
 import compare
 
+ROOT = Path(__file__).resolve().parents[1]
 OUT = 'work_dirs/experiments'
 # Schedules after which the baselines rise no more; the paper's SPNet has scale 0.3.
 CARDS = ['configs/mini/refinedet_cards.py', '--cfg-options', 'train_cfg.max_epochs=20',
@@ -52,6 +55,13 @@ EXPERIMENTS = {
                          'downsizenet-auto']],
     'coefficients': [CARDS + ['--arms', 'downsizenet', net('sigmoid', activation='sigmoid'),
                               net('no-prior', bilinear_prior=False), net('wide', channels=32)]],
+    # Where it pays: the ratio, the length of training, the resizer's own learning rate.
+    'ratio': [[*CARDS, f'model.data_preprocessor.target_size=({side},{side})', *PAPER]
+              for side in (96, 128, 224)],
+    'length': [[*CARDS, f'train_cfg.max_epochs={epochs}', *PAPER] for epochs in (10, 40)],
+    'learning-rate': [[*CARDS, 'optim_wrapper.paramwise_cfg.custom_keys='
+                       f'{{"data_preprocessor":{{"lr_mult":{factor}}}}}', *PAPER]
+                      for factor in (0.1, 10)],
     # Only the resizer learns, in front of the model that 'main' trained behind bilinear.
     'frozen': [CAMVID + ['train_cfg.max_epochs=4', 'train_cfg.val_interval=1', '--arms', 'bilinear',
                          'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6),
@@ -64,9 +74,12 @@ def main() -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('experiment', choices=EXPERIMENTS)
     args, more = parser.parse_known_args()
+    os.chdir(ROOT)
     codes = []
-    for arguments in EXPERIMENTS[args.experiment]:
-        name = arguments[0].split('/')[-1].removesuffix('.py')
+    for number, arguments in enumerate(EXPERIMENTS[args.experiment]):
+        name = Path(arguments[0]).stem
+        if arguments[0] in [other[0] for other in EXPERIMENTS[args.experiment][:number]]:
+            name += f'-{number}'
         codes.append(compare.main([*arguments, '--work-dir', f'{OUT}/{args.experiment}/{name}',
                                    *more]))
     return max(codes)

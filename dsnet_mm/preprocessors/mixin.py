@@ -68,7 +68,8 @@ class DownsizeMixin:
 
         A model's own ``init_cfg`` may have reached into the resizer before: it starts anew here.
         """
-        with torch.random.fork_rng(devices=[]):
+        devices = {p.device for p in self.resizer.parameters() if p.is_cuda}
+        with torch.random.fork_rng(devices):
             if hasattr(self.resizer, 'reset_parameters'):
                 self.resizer.reset_parameters()
             if self._resizer_init_cfg is not None:

@@ -1,5 +1,7 @@
 """tools/compare.py in trainings of seconds."""
+import contextlib
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from comparison.runs import locked
 from comparison.statistics import verdict
-from comparison.worker import build_runner, train_and_evaluate
+from comparison.worker import build_runner, load_run, train_and_evaluate
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +47,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def alive(pattern: str) -> bool:
-    return subprocess.run(['pgrep', '-f', pattern], stdout=subprocess.DEVNULL).returncode == 0
+def commands() -> list[str]:
+    """The command lines of all processes, with spaces between the arguments."""
+    texts = []
+    for file in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            texts.append(file.read_text(errors='replace').replace('\0', ' '))
+    return texts
 
 
 def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
@@ -59,7 +67,7 @@ def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
     wait_for(lambda: first.exists() or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not alive(f'comparison.worker {out}'))  # no orphans
+    wait_for(lambda: not any(f'comparison.worker {out}' in text for text in commands()))
     before = modified(out, 'result.json')
     assert 0 < len(before) < 3
 
@@ -104,10 +112,11 @@ def test_finished_it_does_nothing_again_and_refuses_other_options(config, tmp_pa
     before = modified(out, '*.json')
     run_tool('tools/compare.py', *arguments)
     assert modified(out, '*.json') == before
-    text = run_tool('tools/compare.py', *arguments, '--cfg-options', 'train_cfg.max_epochs=1',
-                    fails=True)
+    text = run_tool('tools/compare.py', *arguments, '--arms', 'muller', 'bilinear',
+                    '--cfg-options', 'train_cfg.max_epochs=1', fails=True)
     assert 'bilinear-seed3 holds a run of another config' in text
     assert modified(out, '*.json') == before
+    assert not list(out.glob('runs/muller*'))  # refused, it leaves nothing behind
 
     # Killed in its last evaluation: the training is not repeated.
     (out / 'runs/bilinear-seed3/result.json').unlink()
@@ -124,7 +133,7 @@ def test_arms_differ_in_the_resizer_only(config, tmp_path):
     _, runs, _ = compare.prepare(args)
     reference = None
     for run in runs:
-        runner = build_runner(Config.fromfile(run.config_file))
+        runner = build_runner(load_run(run.config_file))
         runner.model.init_weights()
         weights = {name: value.clone() for name, value in runner.model.state_dict().items()
                    if not name.startswith('data_preprocessor.')}
@@ -238,7 +247,7 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
                  "blank=dict(type='mmengine.HalfBlank')"]
     _, runs, _ = compare.prepare(compare.parse_args(arguments))
     for run in runs:  # in this process, to start once
-        result = train_and_evaluate(Config.fromfile(run.config_file))
+        result = train_and_evaluate(load_run(run.config_file))
         (run.folder / 'result.json').write_text(json.dumps(result))
     assert compare.main(arguments) == 0
     results = json.loads((tmp_path / 'out/results.json').read_text())
@@ -247,6 +256,59 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     assert verdict(results['paired']['blank-bilinear']) == 'worse'
     report = (tmp_path / 'out/report.md').read_text()
     assert 'no difference shown' in report and 'worse' in report
+
+    # The other way round, from the same runs.
+    first = arguments.index('bilinear')
+    blank = arguments.pop()
+    assert compare.main([*arguments[:first], blank, *arguments[first:]]) == 0
+    turned = json.loads((tmp_path / 'out/results.json').read_text())
+    difference = turned['paired']['bilinear-blank']['mean']
+    assert difference == -results['paired']['blank-bilinear']['mean']
+    # A run that was repeated: its new value counts.
+    file = tmp_path / 'out/runs/same-seed1/result.json'
+    file.write_text(file.read_text().replace('"mIoU": ', '"mIoU": 1'))
+    assert compare.main([*arguments[:first], blank, *arguments[first:]]) == 0
+    again = json.loads((tmp_path / 'out/results.json').read_text())
+    assert again['arms']['same']['seeds']['1'] > 100
+    assert shlex.split(again['command'])[1:3] == ['tools/compare.py', str(config)]
+
+
+def test_fresh_forgets_everything(config, tmp_path):
+    out = tmp_path / 'out'
+    arguments = [str(config), '--seeds', '0', '--arms', 'bilinear', '--work-dir', str(out)]
+    _, [run], _ = compare.prepare(compare.parse_args(arguments))
+    for file in (run.folder / 'result.json', run.folder / 'epoch_1.pth', out / 'results.json'):
+        file.write_text('{}')
+    _, [run], _ = compare.prepare(compare.parse_args([*arguments, '--fresh']))
+    assert run.result() is None and list(run.folder.iterdir()) == []
+    assert not (out / 'results.json').exists()
+
+
+def test_a_run_that_has_nothing_to_lose_may_change(config, tmp_path):
+    """One that crashed at once, of a typing error."""
+    arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out'), '--arms']
+    for width in ('widnow', 'window'):
+        arm = f"mine=dict(type='DownsizeNet', {width}=4)"
+        _, [run], _ = compare.prepare(compare.parse_args([*arguments, arm]))
+        assert width in run.config_file.read_text()
+
+
+def test_a_checkpoint_that_is_gone_is_not_resumed_from(config, tmp_path):
+    arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out')]
+    _, [run, _], _ = compare.prepare(compare.parse_args(arguments))
+    (run.folder / 'last_checkpoint').write_text(str(run.folder / 'epoch_1.pth'))
+    assert run.checkpoint() is None and not build_runner(load_run(run.config_file))._resume
+    (run.folder / 'epoch_1.pth').touch()
+    assert run.checkpoint() == str(run.folder / 'epoch_1.pth')
+    assert build_runner(load_run(run.config_file))._resume
+
+
+def test_two_comparisons_do_not_share_a_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(ValueError, match='another comparison is running'):
+        with locked(tmp_path):
+            pass
+    with locked(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -257,6 +319,8 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     (['--finetune', '--from', 'nowhere.pth'], 'there is no file nowhere.pth'),
     (['--seeds', '1', '1'], 'seeds must differ'),
     (['--jobs', '0'], '--jobs must be positive'),
+    pytest.param(['--launcher', 'pytorch'], 'needs GPUs', marks=pytest.mark.skipif(
+        torch.cuda.is_available(), reason='there are GPUs')),
 ])
 def test_bad_arguments(config, tmp_path, arguments, message, capsys):
     with pytest.raises(SystemExit) as error:

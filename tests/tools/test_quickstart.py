@@ -56,6 +56,6 @@ def test_readme_shows_the_model_that_is_trained(arm):
     cfg = load_config(str(quickstart.CONFIG))
     cfg.model.data_preprocessor.resizer = arms.ARMS[arm]
     model = build_model(cfg)
-    row, = (line for line in (ROOT / 'README.md').read_text().splitlines()
-            if line.startswith(f'| {arm} |'))
-    assert f'| {sum(p.numel() for p in model.parameters()):,} |' in row
+    count = f'| {sum(p.numel() for p in model.parameters()):,} |'
+    assert any(line.startswith(f'| {arm} |') and count in line
+               for line in (ROOT / 'README.md').read_text().splitlines())

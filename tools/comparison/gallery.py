@@ -66,7 +66,11 @@ def _pictures(models: Mapping[str, BaseModel], sample: dict,
         preprocessor = model.data_preprocessor
         large = preprocessor.cast_data(batch['inputs'])
         [small] = preprocessor.resize(large)
-        pixels = _enlarge(image_to_rgb(small), width, height)
+        # CenterNet's pipeline may have put the image into the middle of a larger one.
+        top, bottom, left, right = (round(float(side)) for side in found.get(
+            'border', (0, small.shape[1], 0, small.shape[2])))
+        inside = slice(top, bottom), slice(left, right)
+        pixels = _enlarge(image_to_rgb(small)[inside], width, height)
         size = f'{small.shape[2]}×{small.shape[1]}'
         if 'pred_sem_seg' in found:  # its colours hide the image
             yield f'shrunk by {arm}', f'{arm}, {size}', pixels
@@ -75,7 +79,7 @@ def _pictures(models: Mapping[str, BaseModel], sample: dict,
         if isinstance(preprocessor.resizer, DownsizeNet) and preprocessor.resizer.bilinear_prior:
             maps = coefficient_maps(preprocessor.resizer, large[0][None].to(small.dtype),
                                     small.shape[-2:])
-            distance = maps['distance'][0]
+            distance = maps['distance'][0][inside]
             highest = max(distance.max().item(), 1e-6)
             colors = map_to_rgb(distance, COLORMAPS['distance'], highest)
             yield (f'how far the coefficients of {arm} are from their start',

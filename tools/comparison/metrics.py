@@ -2,7 +2,7 @@
 import numpy as np
 from mmdet.evaluation import VOCMetric
 from mmdet.evaluation.functional import eval_map
-from mmengine.config import Config
+from mmengine.config import ConfigDict
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
@@ -31,8 +31,8 @@ class DetailedVOCMetric(VOCMetric):
                              eval_mode=self.eval_mode, use_legacy_coordinate=True,
                              logger='silent') for threshold in self.iou_thrs]
 
-        per_class = np.mean([[float(r['ap']) for r in classes] for _, classes in evaluate(None)],
-                            axis=0)
+        per_class = np.mean([[float(r['ap']) if r['num_gts'] else np.nan for r in classes]
+                             for _, classes in evaluate(None)], axis=0)
         per_size = np.mean([mean for mean, _ in evaluate(list(ranges.values()))], axis=0)
         self.per_class = dict(zip(self.dataset_meta['classes'], per_class.tolist()))
         self.per_size = dict(zip(ranges, per_size.tolist()))
@@ -60,11 +60,14 @@ def detailed(evaluator: dict | list) -> dict | list:
     """The same evaluator, with the details of its metrics where there is a way."""
     if isinstance(evaluator, (list, tuple)):
         return [detailed(metric) for metric in evaluator]
+    if 'metrics' in evaluator:  # of type Evaluator
+        return ConfigDict(evaluator, metrics=detailed(evaluator['metrics']))
     kind = str(evaluator['type']).split('.')[-1]
-    if kind == 'CocoMetric':
-        return Config(dict(evaluator, classwise=True))._cfg_dict
+    # With masks as well, CocoMetric gives theirs the same names.
+    if kind == 'CocoMetric' and evaluator.get('metric', 'bbox') in ('bbox', ['bbox']):
+        return ConfigDict(evaluator, classwise=True)
     if kind in _DETAILED and not evaluator.get('format_only'):
-        return Config(dict(evaluator, type=_DETAILED[kind].__name__))._cfg_dict
+        return ConfigDict(evaluator, type=_DETAILED[kind].__name__)
     return evaluator
 
 

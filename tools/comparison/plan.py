@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 # The model on the image as the data pipeline gives it: what shrinking costs at most.
 HIGH_RES = 'high-res'
+RESIZER_ONLY = 'dsnet_mm.TrainResizerOnlyHook'
 
 
 def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path, mode: str,
@@ -34,13 +35,24 @@ def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path,
             if arm == HIGH_RES:
                 preprocessor.update(target_size=None, short_edge=None, scale=1.0)
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
-            run_cfg.work_dir = str(run_folder)
+            run_cfg.work_dir = None  # the worker's, so that a folder may be moved
+            hooks = run_cfg.default_hooks
+            if hooks.checkpoint.get('max_keep_ckpts') == 1:
+                # mmengine deletes the one before it has saved the next.
+                hooks.checkpoint.max_keep_ckpts = 2
+            if 'max_iters' in cfg.train_cfg:
+                hooks.logger.log_metric_by_epoch = False
             if mode == 'resizer':
                 run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
-                                        dict(type='dsnet_mm.TrainResizerOnlyHook')]
+                                        dict(type=RESIZER_ONLY)]
                 run_cfg.find_unused_parameters = True
             runs.append(Run(arm, seed, run_folder, run_cfg.pretty_text, total, metric))
     return runs
+
+
+def is_frozen(cfg: Config) -> bool:
+    """Whether nothing but the resizer may learn in a run."""
+    return any(hook['type'] == RESIZER_ONLY for hook in cfg.get('custom_hooks') or [])
 
 
 def check_config(cfg: Config) -> None:
@@ -55,10 +67,10 @@ def check_config(cfg: Config) -> None:
             f'the config has no resizer, its preprocessor is {preprocessor.get("type")}: add '
             f'--cfg-options model.data_preprocessor.type=dsnet_mm.{name} '
             'model.data_preprocessor.scale=0.5')
-    for key in ('train_cfg', 'val_dataloader', 'val_evaluator'):
+    for key in ('default_scope', 'default_hooks', 'train_cfg', 'val_dataloader', 'val_evaluator'):
         if cfg.get(key) is None:
-            raise ValueError(f'the config has no {key}: a comparison trains, and measures on the '
-                             'validation set')
+            raise ValueError(f'the config has no {key}: a comparison trains a model of mmdet or '
+                             'mmseg, and measures on the validation set')
 
 
 def main_metric(cfg: Config) -> str:
@@ -69,7 +81,7 @@ def main_metric(cfg: Config) -> str:
     """
     evaluators = cfg.val_evaluator
     if isinstance(evaluators, dict):
-        evaluators = [evaluators]
+        evaluators = evaluators.get('metrics', [evaluators])
     keys = {'VOCMetric': 'pascal_voc/mAP', 'CocoMetric': 'coco/bbox_mAP', 'IoUMetric': 'mIoU'}
     for evaluator in evaluators:
         key = keys.get(str(evaluator['type']).split('.')[-1])

@@ -5,7 +5,8 @@ import platform
 from pathlib import Path
 
 from comparison.gallery import write_gallery
-from comparison.runs import Run
+from comparison.report import write_reports
+from comparison.runs import Run, write_json
 from comparison.statistics import paired, summarize
 from comparison.trained import load_dataset, load_model, milliseconds, moved, sizes
 
@@ -16,7 +17,8 @@ PACKAGES = ('dsnet_mm', 'torch', 'torchvision', 'mmcv', 'mmengine', 'mmdet', 'mm
 
 
 def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict) -> dict:
-    """Gathers what the runs found, measures their models, and writes results.json.
+    """Gathers what the runs found, measures their models, and writes results.json, a report and the
+    pictures.
 
     Args:
         cfg (Config): What all runs share.
@@ -45,13 +47,12 @@ def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict
             ms_per_image=times.get(arm),
             resizer=Config.fromfile(config).model.data_preprocessor.resizer,
             resizer_params=count(first[arm].data_preprocessor.resizer) if of_arm else None,
-            moved=summarize([way for run in of_arm if (way := moved(load_model(run), dataset))
-                             is not None])[0])
+            moved=moved(of_arm, dataset))
     baseline = runs[0].arm
     results = dict(
         about, metric=metric, arms=arms,
         step='iteration' if 'max_iters' in cfg.train_cfg else 'epoch',
-        unit='percent' if cfg.default_scope == 'mmseg' else 'fraction',
+        unit='percent' if cfg.default_scope == 'mmseg' or 'panoptic' in metric else 'fraction',
         paired={f'{arm}-{baseline}': paired(arms[arm]['seeds'], arms[baseline]['seeds'])
                 for arm in arms if arm != baseline},
         classes=list(dataset.metainfo['classes']),
@@ -66,10 +67,31 @@ def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict
         | dict(python=platform.python_version()),
         machine=f'{platform.machine()}, {torch.get_num_threads()} thread',
         resolved_config=cfg.pretty_text)
+    write_json(folder / 'results.json', results)
+    # Last: what cannot be drawn loses nothing.
+    write_reports(read(folder), folder)
     write_gallery(cfg, first, dataset, folder / 'gallery')
-    text = json.dumps(results, indent=2)
-    (folder / 'results.json').write_text(text + '\n', encoding='utf-8')
-    return json.loads(text)
+    return read(folder)
+
+
+def read(folder: Path) -> dict:
+    """The contents of results.json."""
+    return json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+
+
+def up_to_date(runs: list[Run], metric: str, folder: Path) -> bool:
+    """Whether results.json is of these runs, as they are now."""
+    file = folder / 'results.json'
+    if not file.exists() or not (folder / 'gallery/index.json').exists():
+        return False
+    results = read(folder)
+    arms: dict[str, list[str]] = {}
+    for run in runs:
+        arms.setdefault(run.arm, []).append(str(run.seed))
+    there = {arm: list(values['seeds']) for arm, values in results['arms'].items()}
+    return (results['metric'] == metric and list(there.items()) == list(arms.items())
+            and all((run.folder / 'result.json').stat().st_mtime <= file.stat().st_mtime
+                    for run in runs))
 
 
 def value(run: Run, metric: str) -> float:

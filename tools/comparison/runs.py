@@ -1,12 +1,16 @@
 """The trainings of a comparison: what each is, how far it has come, and running them."""
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -38,15 +42,18 @@ class Run:
     def __str__(self) -> str:
         return f'{self.arm}, seed {self.seed}'
 
-    def prepare(self) -> None:
-        """Writes its config.
-
-        Raises:
-            ValueError: If there is another run in its folder.
+    def check(self) -> None:
+        """Raises:
+            ValueError: If there is another run in its folder, with something to lose.
         """
-        if self.config_file.exists() and self.config_file.read_text() != self.config:
+        if not self.config_file.exists() or self.config_file.read_text() == self.config:
+            return
+        if self.result() or self.checkpoint():
             raise ValueError(f'{self.folder} holds a run of another config or of other options: '
                              'choose another --work-dir, or start over with --fresh')
+
+    def prepare(self) -> None:
+        """Makes its folder and writes its config."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(self.config)
 
@@ -60,9 +67,8 @@ class Run:
         return json.loads(file.read_text()) if file.exists() else None
 
     def checkpoint(self) -> str | None:
-        """Path of the latest checkpoint; None if it trained nothing."""
-        file = self.folder / 'last_checkpoint'
-        return str(self.folder / Path(file.read_text()).name) if file.exists() else None
+        """Path of the latest checkpoint; None if there is none."""
+        return latest_checkpoint(self.folder)
 
     def records(self) -> list[dict]:
         """What mmengine logged as numbers, over all resumptions."""
@@ -88,8 +94,8 @@ class Run:
     def end_of_log(self) -> str:
         return '\n'.join(self.log.read_text().splitlines()[-20:])
 
-    def start(self, launcher: str, processes: int) -> None:
-        """Starts the worker, which goes on from the latest checkpoint."""
+    def start(self, launcher: str, processes: int, lock: IO) -> None:
+        """Starts the worker, which goes on from the latest checkpoint and holds the lock."""
         # One thread each: two runs side by side beat one with two threads. The other settings
         # keep glibc from handing big blocks back to the system after every operation.
         environment = dict(
@@ -103,23 +109,68 @@ class Run:
             command += ['torch.distributed.run', '--standalone',
                         f'--nproc-per-node={processes}', '-m']
         elif processes > 1:  # several GPUs, one for each run
-            environment['CUDA_VISIBLE_DEVICES'] = str(self.slot % processes)
+            visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+            gpus = visible.split(',') if visible else [str(i) for i in range(processes)]
+            environment['CUDA_VISIBLE_DEVICES'] = gpus[self.slot % len(gpus)]
         command += ['comparison.worker', str(self.config_file), '--launcher', launcher,
                     '--parent', str(os.getpid())]
         with self.log.open('a') as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log,
-                                            stderr=subprocess.STDOUT)
+                                            stderr=subprocess.STDOUT, pass_fds=[lock.fileno()])
 
     def _scalars(self) -> list[Path]:
         return sorted(self.folder.glob('*/vis_data/scalars.json'))
+
+
+def latest_checkpoint(folder: Path) -> str | None:
+    """Path of the last checkpoint that mmengine has saved in a folder; None if there is none."""
+    file = folder / 'last_checkpoint'
+    if not file.exists():
+        return None
+    checkpoint = folder / Path(file.read_text()).name
+    return str(checkpoint) if checkpoint.exists() else None
+
+
+def write_json(file: Path, content: dict) -> None:
+    """Writes all of a file or nothing."""
+    unfinished = file.with_suffix('.tmp')
+    unfinished.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    unfinished.rename(file)
 
 
 def _started(timestamp: str) -> float:
     return datetime.strptime(timestamp, '%Y%m%d_%H%M%S').timestamp()
 
 
-def run_all(runs: list[Run], jobs: int, launcher: str, processes: int) -> list[Run]:
+@contextmanager
+def locked(folder: Path) -> Iterator[IO]:
+    """Keeps other comparisons out of a folder, until all workers have ended.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    with (folder / 'lock').open('w') as lock:
+        for _ in range(5):  # workers need a second to notice that their comparison was killed
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(1)
+        else:
+            raise ValueError(f'another comparison is running in {folder}: wait for it, or choose '
+                             'another --work-dir')
+        yield lock
+
+
+def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO) -> list[Run]:
     """Runs what is not finished, a few at a time, and shows how far all have come.
+
+    Args:
+        runs (list[Run]): In this order.
+        jobs (int): How many at a time.
+        launcher (str): ``'none'``, or ``'pytorch'`` for several processes a run.
+        processes (int): How many, or how many GPUs there are for the runs.
+        lock (IO): Of :func:`locked`.
 
     Returns:
         list[Run]: Those that failed.
@@ -148,7 +199,7 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int) -> list[R
                 while waiting and len(running) < jobs:
                     run = waiting.pop(0)
                     run.slot = min(set(range(jobs)) - {other.slot for other in running})
-                    run.start(launcher, processes)
+                    run.start(launcher, processes, lock)
                     progress.start_task(tasks[run])
                     running.append(run)
                 time.sleep(1)
@@ -158,7 +209,7 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int) -> list[R
                     if code is None:
                         continue
                     running.remove(run)
-                    if code or run.result() is None:
+                    if run.result() is None:
                         failed.append(run)
                         progress.update(tasks[run], description=f'[red]{run} failed[/]')
                         progress.stop_task(tasks[run])

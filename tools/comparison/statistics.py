@@ -1,4 +1,5 @@
 """What the numbers of several seeds say."""
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -35,13 +36,16 @@ def verdict(difference: Mapping) -> str:
     """What a paired difference shows.
 
     'better' means that the whole interval lies above zero, 'worse' that it lies below. An interval
-    that touches zero shows no difference, which is not to say that there is none.
+    that touches zero shows no difference, which is not to say that there is none. A difference that
+    is the same in all seeds (of arms that learn nothing, or rounded) says nothing of chance.
     """
     if difference['n'] == 0:
         return 'no common seed'
     if difference['ci95'] is None:
         return 'one seed, no interval'
     low, high = difference['ci95']
+    if low != 0 and math.isclose(low, high, rel_tol=1e-6):
+        return 'equal in all seeds, no interval'
     return 'better' if low > 0 else 'worse' if high < 0 else 'no difference shown'
 
 

@@ -4,9 +4,9 @@ import statistics
 import time
 from collections.abc import Sequence
 
+from comparison.plan import is_frozen
 from comparison.runs import Run
 from dsnet_mm.config import build_model
-from dsnet_mm.resizers import DownsizeNet
 
 import torch
 from mmengine.config import Config
@@ -22,7 +22,10 @@ def load_model(run: Run) -> BaseModel:
     """The model of a finished run, as it was evaluated."""
     cfg = Config.fromfile(run.config_file)
     model = revert_sync_batchnorm(build_model(cfg))
-    checkpoint = run.checkpoint() or cfg.load_from
+    checkpoint = cfg.load_from if is_frozen(cfg) and not run.checkpoint() else run.checkpoint()
+    if checkpoint is None:
+        raise ValueError(f'{run} left no checkpoint in {run.folder}: the config must save one '
+                         '(default_hooks.checkpoint)')
     model.data_preprocessor.init_weights()
     load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
     return model.to(get_device()).eval()
@@ -60,13 +63,17 @@ def milliseconds(models: Sequence[BaseModel], dataset: Dataset, images: int = 60
 
 
 @torch.no_grad()
-def moved(model: BaseModel, dataset: Dataset, images: int = 8) -> float | None:
-    """How far training moved the small image: the root mean square difference to the image of the
-    untrained resizer, in percent of that image's standard deviation. None if there is no image to
-    start from."""
-    resizer = model.data_preprocessor.resizer
-    if not isinstance(resizer, DownsizeNet) or not resizer.bilinear_prior:
+def moved(runs: Sequence[Run], dataset: Dataset) -> float | None:
+    """How far training moved the small image, on average over runs of an arm: the root mean square
+    difference to the image of the untrained resizer, in percent of that image's standard deviation.
+    None if there is no image to start from."""
+    resizer = Config.fromfile(runs[0].config_file).model.data_preprocessor.resizer if runs else {}
+    if resizer.get('type') != 'DownsizeNet' or not resizer.get('bilinear_prior', True):
         return None
+    return statistics.mean(_moved(load_model(run), dataset) for run in runs)
+
+
+def _moved(model: BaseModel, dataset: Dataset, images: int = 8) -> float:
     start = copy.deepcopy(model.data_preprocessor)
     start.resizer.reset_parameters()
     squares = []

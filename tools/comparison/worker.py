@@ -1,10 +1,8 @@
 """Trains and evaluates one run of a comparison, in a process of its own.
 
-What it found goes to ``result.json`` in the config's work dir. The file says that the run is
-finished.
+What it found goes to ``result.json`` in the run's folder. The file says that the run is finished.
 """
 import argparse
-import json
 import os
 import threading
 import time
@@ -12,6 +10,8 @@ from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
 from comparison.metrics import detailed, details
+from comparison.plan import is_frozen
+from comparison.runs import latest_checkpoint, write_json
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -20,11 +20,18 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 
+def load_run(file: Path) -> Config:
+    """The config of a run, whose work dir is the folder of the same name."""
+    cfg = Config.fromfile(file)
+    cfg.work_dir = str(file.with_suffix(''))
+    return cfg
+
+
 def build_runner(cfg: Config) -> Runner:
     """The runner of a run's config, as tools/train.py builds it."""
-    if (Path(cfg.work_dir) / 'last_checkpoint').exists():
-        # With both set, mmengine would resume from load_from.
-        cfg.resume, cfg.load_from = True, None
+    checkpoint = latest_checkpoint(Path(cfg.work_dir))
+    if checkpoint is not None:
+        cfg.resume, cfg.load_from = True, checkpoint
     cfg.test_dataloader, cfg.test_cfg = cfg.val_dataloader, dict(type='TestLoop')
     cfg.test_evaluator = detailed(cfg.val_evaluator)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -34,7 +41,7 @@ def train_and_evaluate(cfg: Config) -> dict:
     """Returns the metrics, the values per class and per size of object, and the device."""
     runner = build_runner(cfg)
     model = getattr(runner.model, 'module', runner.model)
-    if any(p.requires_grad for p in model.data_preprocessor.parameters()) or not _is_frozen(cfg):
+    if any(p.requires_grad for p in model.data_preprocessor.parameters()) or not is_frozen(cfg):
         runner.train()
     else:
         model.init_weights()
@@ -45,12 +52,6 @@ def train_and_evaluate(cfg: Config) -> dict:
                    runner.test_dataloader.dataset.metainfo['classes'])
     return dict(metrics={key: float(value) for key, value in metrics.items()}, **kept,
                 device=get_device())
-
-
-def _is_frozen(cfg: Config) -> bool:
-    """Whether nothing but the resizer may learn."""
-    return any(hook['type'] == 'dsnet_mm.TrainResizerOnlyHook'
-               for hook in cfg.get('custom_hooks') or [])
 
 
 def _end_with(parent: int) -> None:
@@ -65,18 +66,16 @@ def _end_with(parent: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config')
+    parser.add_argument('config', type=Path)
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
     parser.add_argument('--parent', type=int, required=True, help='process to end with')
     args = parser.parse_args()
     threading.Thread(target=_end_with, args=[args.parent], daemon=True).start()
-    cfg = Config.fromfile(args.config)
+    cfg = load_run(args.config)
     cfg.launcher = args.launcher
     result = train_and_evaluate(cfg)
     if is_main_process():
-        unfinished = Path(cfg.work_dir) / 'result.tmp'
-        unfinished.write_text(json.dumps(result, indent=2))
-        unfinished.rename(unfinished.with_suffix('.json'))
+        write_json(Path(cfg.work_dir) / 'result.json', result)
 
 
 if __name__ == '__main__':

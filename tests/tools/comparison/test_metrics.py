@@ -21,7 +21,8 @@ def test_ap_per_class_and_per_size():
     metric.dataset_meta = dict(classes=('a', 'b', 'c'))
     values = metric.compute_metrics(results)
     # Of class a both medium ones of four are found, of b one large one of two, c is nowhere.
-    assert metric.per_class == pytest.approx(dict(a=0.5, b=0.5, c=0), abs=1e-6)
+    kept = details([metric], values, ['a', 'b', 'c'])
+    assert kept['per_class'] == pytest.approx(dict(a=0.5, b=0.5, c=None))
     assert values['mAP'] == pytest.approx(0.5)
     # No small one is found, both medium ones, one of the two large ones.
     assert metric.per_size == pytest.approx(
@@ -47,6 +48,16 @@ def test_coco_keeps_its_classes_and_sizes():
               'coco/bbox_mAP_s': 0.1, 'coco/bbox_mAP_50': 0.5}
     assert details([], values, ['cat', 'dog']) == dict(
         per_class=dict(cat=0.2, dog=None), per_size=dict(small=0.1))
+
+
+def test_coco_with_masks_gives_no_classes():
+    evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'])
+    assert detailed(evaluator) == evaluator
+
+
+def test_metrics_of_an_evaluator_are_found():
+    evaluator = detailed(dict(type='Evaluator', metrics=[dict(type='IoUMetric')]))
+    assert evaluator == dict(type='Evaluator', metrics=[dict(type='DetailedIoUMetric')])
 
 
 def test_other_metrics_stay_as_they_are():
