@@ -27,7 +27,8 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='XMLDataset', ann_file='ImageSets/Main/train.txt', data_prefix=dict(sub_data_root=''),
-        filter_cfg=dict(filter_empty_gt=True), pipeline=train_pipeline))
+        # bccd has a box without area, whose loss is infinite.
+        filter_cfg=dict(filter_empty_gt=True, bbox_min_size=1), pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=8,
     num_workers=0,
