@@ -118,7 +118,11 @@ def test_starts_as_bilinear_interpolation_at_real_sizes(size_in, size_out):
 def test_starts_as_antialiased_interpolation(height, width, h, w, activation):
     images = torch.rand(2, 3, height, width) * 255
     net = DownsizeNet(window='auto', activation=activation)
-    reference = F.interpolate(images, (h, w), mode='bilinear', antialias=True)
+    # PyTorch (2.14) antialiases wrongly if the output is one pixel wide, and rightly if high.
+    if w == 1:
+        reference = F.interpolate(images.mT, (w, h), mode='bilinear', antialias=True).mT
+    else:
+        reference = F.interpolate(images, (h, w), mode='bilinear', antialias=True)
     torch.testing.assert_close(net(images, (h, w)), reference, rtol=0, atol=255e-4)
 
 
