@@ -33,7 +33,7 @@ class Axis(NamedTuple):
 
     @property
     def fraction(self) -> Tensor:
-        """(size_out, ) distance from the lower neighbour in pixels, in [0, 1)."""
+        """(size_out, ) distance from the lower neighbour in pixels, in [0, 1]."""
         return -self.offsets[len(self.offsets) // 2 - 1]
 
 
