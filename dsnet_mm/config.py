@@ -42,7 +42,7 @@ def load_config(config: str, options: dict | None = None) -> Config:
 
     top, model = cfg.get('data_preprocessor'), cfg.get('model', {}).get('data_preprocessor')
     if top is not None and model is not None:
-        if _is_ours(top) and not _is_ours(model):
+        if is_ours(top) and not is_ours(model):
             raise ValueError(f'{top.type} is set at the top level only, which training ignores: '
                              'set model.data_preprocessor')
         cfg.data_preprocessor = model
@@ -61,7 +61,8 @@ def build_model(cfg: Config, module: dict | None = None) -> nn.Module:
             return registry.build(cfg.model if module is None else module)
 
 
-def _is_ours(preprocessor: dict) -> bool:
+def is_ours(preprocessor: dict) -> bool:
+    """Whether a preprocessor's config is one of this package."""
     return str(preprocessor.get('type')).startswith('dsnet_mm.')
 
 

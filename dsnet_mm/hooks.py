@@ -4,6 +4,7 @@ from dsnet_mm.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 
 @HOOKS.register_module()
@@ -24,7 +25,7 @@ class TrainResizerOnlyHook(Hook):
         Raises:
             ValueError: If the model has no resizer to train.
         """
-        model = _unwrapped(runner)
+        model = unwrapped(runner)
         resizer = getattr(model.data_preprocessor, 'resizer', None)
         trained = [p for p in resizer.parameters() if p.requires_grad] if resizer else []
         if not trained:
@@ -41,12 +42,13 @@ class TrainResizerOnlyHook(Hook):
                           data_batch: dict | None = None) -> None:
         """Keeps layers (normalisation, dropout, attention) as at test. Backbones and heads, which
         are mmengine's modules, stay in training mode: some compute losses in no other."""
-        model = _unwrapped(runner)
+        model = unwrapped(runner)
         kept = set(model.data_preprocessor.modules())
         for module in model.modules():
             if not isinstance(module, BaseModule) and module not in kept:
                 module.training = False
 
 
-def _unwrapped(runner: Runner):
+def unwrapped(runner: Runner) -> nn.Module:
+    """A runner's model, without what distributed training wraps it in."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,6 +1,7 @@
 """What a resizer does, as pictures: the small image, and maps of DownsizeNet's coefficients."""
 import math
 
+from dsnet_mm.hooks import unwrapped
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
 from dsnet_mm.resizers import DownsizeNet
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor
 
@@ -160,8 +160,7 @@ class DownsizeVisualizationHook(Hook):
 
 
 def _preprocessor(runner: Runner) -> DownsizeMixin:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    preprocessor = getattr(model, 'data_preprocessor', None)
+    preprocessor = getattr(unwrapped(runner), 'data_preprocessor', None)
     if not isinstance(preprocessor, DownsizeMixin):
         raise ValueError(
             "DownsizeVisualizationHook needs a resizer to show, but the model's data_preprocessor "

@@ -1,7 +1,7 @@
 """DownsizeNet: interpolation whose coefficients are inferred from texture and distance."""
 from dsnet_mm.resizers import sampling
 from dsnet_mm.resizers.layers import floating_pooling, interpolate, pooled_convolution
-from dsnet_mm.resizers.size import Size, check_images, check_size
+from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size
 
 import torch
 import torch.nn.functional as F
@@ -64,9 +64,7 @@ class DownsizeNet(nn.Module):
             raise ValueError(f'num_convs must be 2, 3 or 4, got {num_convs!r}')
         if activation not in self.ACTIVATIONS:
             raise ValueError(f'activation must be one of {self.ACTIVATIONS}, got {activation!r}')
-        for name, value in (('channels', channels), ('in_channels', in_channels)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f'{name} must be a positive integer, got {value!r}')
+        check_positive(channels=channels, in_channels=in_channels)
         if not (use_texture or use_distance):
             raise ValueError('use_texture and use_distance cannot both be False: '
                              "for fixed weights use FixedResizer(mode='bilinear')")
@@ -127,10 +125,7 @@ class DownsizeNet(nn.Module):
         return self._project(images, size).prior()
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
-        check_images(images)
-        if images.shape[1] != self.in_channels:
-            raise ValueError(f'images have {images.shape[1]} channels, this network takes '
-                             f'{self.in_channels}: build it with in_channels={images.shape[1]}')
+        check_images(images, self.in_channels)
         return sampling.project(images.shape[-2:], check_size(size), images, self.window)
 
     def _coefficients(self, images: Tensor, grid: sampling.Grid) -> Tensor:

@@ -3,7 +3,7 @@ import math
 from collections.abc import Sequence
 from numbers import Real
 
-from dsnet_mm.resizers.size import Size, check_images, check_size
+from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ class _ResidualResizer(nn.Module):
 
     def __init__(self, in_channels: int, value_range: Sequence[float]) -> None:
         super().__init__()
-        _check_positive(in_channels=in_channels)
+        check_positive(in_channels=in_channels)
         self.in_channels = in_channels
         self.value_range = _check_range(value_range)
 
@@ -36,11 +36,8 @@ class _ResidualResizer(nn.Module):
             TypeError: If the images are not floating-point, or the size not integers.
             ValueError: If the images are empty or have the wrong shape, or the size is wrong.
         """
-        check_images(images)
+        check_images(images, self.in_channels)
         size = check_size(size)
-        if images.shape[1] != self.in_channels:
-            raise ValueError(f'images have {images.shape[1]} channels, this resizer takes '
-                             f'{self.in_channels}: build it with in_channels={images.shape[1]}')
         low, high = self.value_range
         least, most = self.UNIT_RANGE
         unit = (high - low) / (most - least)
@@ -86,7 +83,7 @@ class TalebiMilanfarResizer(_ResidualResizer):
                  value_range: Sequence[float] = (0, 255),
                  bilinear_start: bool = True) -> None:
         super().__init__(in_channels, value_range)
-        _check_positive(channels=channels, num_blocks=num_blocks)
+        check_positive(channels=channels, num_blocks=num_blocks)
         self.bilinear_start = bilinear_start
         self.extract = nn.Sequential(
             _conv(in_channels, channels, 7), _activation(),
@@ -146,7 +143,7 @@ class MULLER(_ResidualResizer):
                  in_channels: int = 3,
                  value_range: Sequence[float] = (0, 255)) -> None:
         super().__init__(in_channels, value_range)
-        _check_positive(num_layers=num_layers)
+        check_positive(num_layers=num_layers)
         self.scale = nn.Parameter(torch.empty(num_layers))
         self.bias = nn.Parameter(torch.empty(num_layers))
         self.reset_parameters()
@@ -187,12 +184,6 @@ def _blur(images: Tensor) -> Tensor:
     taps = torch.softmax(-offsets.square() / 2, dim=0).expand(channels, 1, -1)
     rows = F.conv2d(images, taps.unsqueeze(-1), padding=(2, 0), groups=channels)
     return F.conv2d(rows, taps.unsqueeze(-2), padding=(0, 2), groups=channels)
-
-
-def _check_positive(**arguments: int) -> None:
-    for name, value in arguments.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f'{name} must be a positive integer, got {value!r}')
 
 
 def _check_range(value_range: Sequence[float]) -> tuple[float, float]:

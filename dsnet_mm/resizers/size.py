@@ -86,10 +86,23 @@ def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
     return pair
 
 
-def check_images(images: Tensor) -> None:
+def check_positive(**arguments: int) -> None:
     """Raises:
+        ValueError: If an argument is not a positive integer.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f'{name} must be a positive integer, got {value!r}')
+
+
+def check_images(images: Tensor, in_channels: int | None = None) -> None:
+    """Args:
+        images (Tensor): What was given as images.
+        in_channels (int, optional): How many channels the resizer takes; any by default.
+
+    Raises:
         TypeError: If the images are not a tensor of floating-point numbers.
-        ValueError: If they are not (N, C, H, W), or have no pixels.
+        ValueError: If they are not (N, C, H, W), have no pixels or other channels.
     """
     if not isinstance(images, Tensor) or not images.is_floating_point():
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
@@ -99,3 +112,6 @@ def check_images(images: Tensor) -> None:
         raise ValueError(f'images must be (N, C, H, W), got shape {tuple(images.shape)}')
     if 0 in images.shape:
         raise ValueError(f'images must not be empty, got shape {tuple(images.shape)}')
+    if in_channels is not None and images.shape[1] != in_channels:
+        raise ValueError(f'images have {images.shape[1]} channels, this network takes '
+                         f'{in_channels}: build it with in_channels={images.shape[1]}')

@@ -51,12 +51,12 @@ def plots(results: dict) -> Iterator[Plot]:
                    '; '.join(f'{arm}: {x[0]:g} to {x[-1]:g} {results["step"]}s, '
                              f'{y[0]:.1f} to {y[-1]:.1f}'
                              for arm, (x, y) in mean_curves(results).items()))
-    times = {arm: [values['ms_per_image']] for arm, values in results['arms'].items()
+    times = {arm: values['ms_per_image'] for arm, values in results['arms'].items()
              if values['ms_per_image'] is not None}
     if times:
         yield Plot('Milliseconds per image',
                    draw(_times, 0.8 + 0.35 * len(times), results, times),
-                   '; '.join(f'{arm}: {time:.1f}' for arm, (time, ) in times.items()))
+                   '; '.join(f'{arm}: {time:.1f}' for arm, time in times.items()))
 
 
 def part_plot(results: dict, part: str) -> Plot:
@@ -165,9 +165,9 @@ def _curves(axes: Axes, results: dict) -> None:
     _legend(axes)
 
 
-def _times(axes: Axes, results: dict, times: dict[str, list[float]]) -> None:
+def _times(axes: Axes, results: dict, times: dict[str, float]) -> None:
     colors = _colors(results)
-    for row, (arm, (time, )) in enumerate(times.items()):
+    for row, (arm, time) in enumerate(times.items()):
         axes.bar_label(axes.barh(row, time, 0.6, color=colors[arm]), fmt='%.1f', padding=3)
     axes.margins(x=0.12)
     axes.set_xlabel('ms per image')

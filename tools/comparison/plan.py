@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.runs import Run
+from dsnet_mm.config import is_ours
 
 from mmengine.config import Config
 
@@ -60,7 +61,7 @@ def check_config(cfg: Config) -> None:
         ValueError: If there is nothing to compare in the config.
     """
     preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
-    if not str(preprocessor.get('type')).startswith('dsnet_mm.'):
+    if not is_ours(preprocessor):
         kind = {'mmseg': 'Seg', 'mmdet': 'Det'}.get(cfg.get('default_scope'), 'Det')
         name = f'Downsize{kind}DataPre{"P" if kind == "Seg" else "p"}rocessor'
         raise ValueError(

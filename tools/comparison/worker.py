@@ -12,6 +12,7 @@ import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
 from comparison.metrics import detailed, details
 from comparison.plan import is_frozen
 from comparison.runs import latest_checkpoint, write_json
+from dsnet_mm.hooks import unwrapped
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -40,7 +41,7 @@ def build_runner(cfg: Config) -> Runner:
 def train_and_evaluate(cfg: Config) -> dict:
     """Returns the metrics, the values per class and per size of object, and the device."""
     runner = build_runner(cfg)
-    model = getattr(runner.model, 'module', runner.model)
+    model = unwrapped(runner)
     if any(p.requires_grad for p in model.data_preprocessor.parameters()) or not is_frozen(cfg):
         runner.train()
     else:
