@@ -35,31 +35,29 @@ def net(name: str, **options: object) -> str:
 
 EXPERIMENTS = {
     # The README's table.
-    'main': [CARDS + OURS, BCCD + PAPER + ['downsizenet-auto'], CAMVID + OURS],
+    'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.
     'table1': [[f'configs/mini/{name}_cards.py', *PAPER]
                for name in ('refinedet', 'centernet', 'detr', 'lighthead')],
     'table2': [[f'configs/mini/{name}_camvid.py', *PAPER]
                for name in ('fcn', 'deeplabv3plus', 'spnet')],
-    # The ablations that the paper names, and its Table 9's depths.
-    'ablation': [CARDS + ['--arms', 'downsizenet', 'texture-only', 'bilinear', 'bicubic', 'area']],
-    'layers': [CARDS + ['--arms', 'bilinear',
-                        *(net(f'layers{n}', num_convs=n) for n in (2, 3, 4))]],
+    # The ablations that the paper names and its Table 9's depths; ours: the window, how the
+    # coefficients are inferred, and other learned resizers.
+    'ablation': [BCCD + [
+        '--arms', 'bilinear', 'nearest', 'bicubic', 'area', 'antialias', 'texture-only',
+        'downsizenet', net('layers3', num_convs=3), net('layers4', num_convs=4),
+        net('wide', channels=32), net('sigmoid', activation='sigmoid'),
+        net('no-prior', bilinear_prior=False), net('window4', window=4), net('window6', window=6),
+        'downsizenet-auto', 'talebi-milanfar', 'muller']],
     # Table 3 and Figure 5: 'main' comes first, whose resizer they take.
     'table3': [['configs/mini/lighthead_cards.py', '--arms', 'bilinear', TRANSFER, '--cfg-options',
                 'model.data_preprocessor.short_edge=None', 'model.data_preprocessor.scale=0.3',
                 'model.data_preprocessor.freeze=True']],
-    # Ours: other learned resizers, the window, how the coefficients are inferred.
-    'peers': [CARDS + ['--arms', 'bilinear', 'talebi-milanfar', 'muller', 'downsizenet']],
-    'windows': [CARDS + ['--arms', 'antialias', *(net(f'window{n}', window=n) for n in (2, 4, 6)),
-                         'downsizenet-auto']],
-    'coefficients': [CARDS + ['--arms', 'downsizenet', net('sigmoid', activation='sigmoid'),
-                              net('no-prior', bilinear_prior=False), net('wide', channels=32)]],
     # Where it pays: the ratio, the length of training, the resizer's own learning rate.
-    'ratio': [[*CARDS, f'model.data_preprocessor.target_size=({side},{side})', *PAPER]
-              for side in (96, 128, 224)],
-    'length': [[*CARDS, f'train_cfg.max_epochs={epochs}', *PAPER] for epochs in (10, 40)],
-    'learning-rate': [[*CARDS, 'optim_wrapper.paramwise_cfg.custom_keys='
+    'ratio': [[*BCCD, f'model.data_preprocessor.target_size=({side},{side})', *PAPER]
+              for side in (80, 224)],
+    'length': [[*BCCD, f'train_cfg.max_epochs={epochs}', *PAPER] for epochs in (4, 24)],
+    'learning-rate': [[*BCCD, 'optim_wrapper.paramwise_cfg.custom_keys='
                        f'{{"data_preprocessor":{{"lr_mult":{factor}}}}}', *PAPER]
                       for factor in (0.1, 10)],
     # Only the resizer learns, in front of the model that 'main' trained behind bilinear.
