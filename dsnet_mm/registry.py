@@ -42,7 +42,8 @@ def build_resizer(cfg: dict) -> nn.Module:
     Args:
         cfg (dict): ``type`` is a resizer of this package (default ``'DownsizeNet'``), or any module
             registered with mmengine, with its scope (``'mmdet.MyResizer'``), whose forward takes
-            images (N, C, H, W) and a size (h, w). The rest are its arguments.
+            images (N, C, H, W), floating-point or unsigned 8-bit, and a size (h, w), and returns
+            floating-point ones. The rest are its arguments.
 
     Raises:
         ValueError: If the type is unknown.

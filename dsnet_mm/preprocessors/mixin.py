@@ -136,12 +136,10 @@ class DownsizeMixin:
         return [resized[i] for i in range(len(images))]
 
     def _resize_batch(self, images: Tensor) -> Tensor:
-        if images.dtype != torch.uint8 and not images.is_floating_point():
-            raise TypeError('images must be unsigned 8-bit or floating-point, '
-                            f'got {images.dtype}')
-        dtype = next((p.dtype for p in self.resizer.parameters()), torch.float32)
-        images, given = images.to(dtype), images.dtype
         check_images(images)
+        given = images.dtype
+        if images.is_floating_point():
+            images = images.to(next((p.dtype for p in self.resizer.parameters()), torch.float32))
         # Training preprocesses inside autocast and validation outside: both must agree.
         with torch.autocast(images.device.type, enabled=False):
             resized = self.resizer(images, self.output_size(*images.shape[-2:]))

@@ -1,11 +1,21 @@
 """DownsizeNet: interpolation whose coefficients are inferred from texture and distance."""
-from dsnet_mm.resizers import sampling
-from dsnet_mm.resizers.layers import floating_pooling, interpolate, pooled_convolution
-from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size
+from dsnet_mm.resizers import sampling, tiled
+from dsnet_mm.resizers.layers import (
+    floating_pooling,
+    interpolate,
+    moments,
+    pooled_convolution,
+    standardize,
+)
+from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, to_float
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+_is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compiling')
+                 else torch._utils.is_compiling)  # PyTorch 2.1
 
 
 class DownsizeNet(nn.Module):
@@ -37,6 +47,8 @@ class DownsizeNet(nn.Module):
         window (int | str): Neighbours along each axis, an even number. ``'auto'`` takes twice the
             ratio of each image, rounded up to even, and infers the logits of a 4x4 grid over that
             window, from which each neighbour's is interpolated.
+        with_cp (bool): Compute the network's inner values again in the backward pass instead of
+            keeping them: less memory, more time.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -44,7 +56,8 @@ class DownsizeNet(nn.Module):
     ACTIVATIONS = ('softmax', 'sigmoid')
 
     # Multiplied alone, a weight of zero would stay zero and never learn, and at odd integer ratios
-    # three of the four bilinear weights are: a gain also raises or lowers all by this much in sum.
+    # three of the four bilinear weights are: coefficients above or below the mean also raise or
+    # lower their weights, which together are 1, by up to this much in sum.
     _RISE = 0.4
 
     # The side of the logits' grid with window='auto', whose neighbours have no fixed number.
@@ -58,7 +71,8 @@ class DownsizeNet(nn.Module):
                  use_distance: bool = True,
                  in_channels: int = 3,
                  bilinear_prior: bool = True,
-                 window: int | str = 2) -> None:
+                 window: int | str = 2,
+                 with_cp: bool = False) -> None:
         super().__init__()
         if num_convs not in (2, 3, 4):
             raise ValueError(f'num_convs must be 2, 3 or 4, got {num_convs!r}')
@@ -74,6 +88,7 @@ class DownsizeNet(nn.Module):
         self.in_channels = in_channels
         self.bilinear_prior = bilinear_prior
         self.window = window
+        self.with_cp = with_cp
         self.texture = None
         if use_texture:
             widths = [in_channels] + num_convs * [channels]
@@ -100,58 +115,105 @@ class DownsizeNet(nn.Module):
         """Resizes images.
 
         Args:
-            images (Tensor): (N, C, H, W), any value range.
+            images (Tensor): (N, C, H, W), any value range, of the parameters' dtype or unsigned
+                8-bit.
             size (tuple[int, int]): Height and width of the output in pixels, smaller or larger.
 
         Returns:
-            Tensor: (N, C, h, w), each pixel between the least and the greatest of its neighbours.
+            Tensor: (N, C, h, w), each pixel between the least and the greatest of its neighbours;
+            floating-point.
 
         Raises:
-            TypeError: If the images are not floating-point, or the size not integers.
+            TypeError: If the images are neither floating-point nor unsigned 8-bit, or the size not
+                integers.
             ValueError: If the images are empty or have the wrong shape, or the size is wrong.
         """
+        check_images(images, self.in_channels)
+        size = check_size(size)
+        learns = torch.is_grad_enabled() and (
+            images.requires_grad or any(p.requires_grad for p in self.parameters()))
+        # A graph to be compiled or exported is one of whole images: it holds for all sizes.
+        if not (learns or _is_compiling() or torch.jit.is_tracing()):
+            return tiled.resize(self, images, size)
+        images = to_float(images, self.logits.weight.dtype)
         grid = self._project(images, size)
-        return interpolate(images, self._coefficients(images, grid), grid)
+        if self.with_cp and learns:
+            return checkpoint(self.resize_part, images, grid, *self._moments(images),
+                              use_reentrant=False)
+        return self.resize_part(images, grid, *self._moments(images))
 
     def coefficients(self, images: Tensor, size: Size) -> Tensor:
         """The weights (N, K, h, w) of the K neighbours of each output pixel, row by row.
 
         Arguments and errors are those of :meth:`forward`.
         """
-        return self._coefficients(images, self._project(images, size))
+        check_images(images, self.in_channels)
+        images = to_float(images, self.logits.weight.dtype)
+        grid = self._project(images, check_size(size))
+        return self._coefficients(images, grid, *self._moments(images))
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
         """The weights (K, h, w) that the bilinear prior gives the same neighbours."""
-        return self._project(images, size).prior()
-
-    def _project(self, images: Tensor, size: Size) -> sampling.Grid:
         check_images(images, self.in_channels)
-        return sampling.project(images.shape[-2:], check_size(size), images, self.window)
+        return self._project(to_float(images, self.logits.weight.dtype), check_size(size)).prior()
 
-    def _coefficients(self, images: Tensor, grid: sampling.Grid) -> Tensor:
+    def plain(self, images: Tensor, size: Size) -> Tensor:
+        """What :meth:`forward` computes, as the paper describes it: every layer on the whole image.
+
+        The reference that the faster ways are tested and measured against. Arguments and errors
+        are those of :meth:`forward`.
+        """
+        check_images(images, self.in_channels)
+        images = to_float(images, self.logits.weight.dtype)
+        grid = self._project(images, check_size(size))
         features = []
         if self.texture is not None:
-            features.append(self._pooled_texture(images, grid))
+            variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
+            texture = self.texture(standardize(images, mean, variance))
+            features.append(floating_pooling(texture, grid))
         if self.distance is not None:
             encoded = self.distance(grid.distances()[None])
             features.append(encoded.expand(len(images), -1, -1, -1))
         logits = self.logits(torch.cat(features, dim=1))
-        if self.window == 'auto':
-            logits = _spread(logits, grid, self._GRID)
-        coefficients = self._activate(logits)
-        if not self.bilinear_prior:
-            return coefficients
-        # Equal coefficients make every gain 1 and leave the prior's weights as they are.
-        number = coefficients.shape[1]
-        gain = number * coefficients
-        weights = gain * grid.prior() + self._RISE / number * (gain - 1)
-        # Not clamp: a weight of exactly zero must keep its gradient.
-        weights = weights * (weights >= 0)
-        return weights / weights.sum(dim=1, keepdim=True)
+        return interpolate(images, self._weigh(logits, grid), grid)
+
+    def resize_part(self, images: Tensor, grid: sampling.Grid, mean: Tensor, variance: Tensor,
+                    distance_logits: Tensor | None = None) -> Tensor:
+        """Resizes a part of images, or all of them.
+
+        Args:
+            images (Tensor): (N, C, H, W), floating-point.
+            grid (Grid): Where the output pixels fall in it.
+            mean (Tensor): (N, C, 1, 1) of the whole images.
+            variance (Tensor): (N, C, 1, 1) of the whole images.
+            distance_logits (Tensor, optional): What :meth:`distance_logits` says of the grid, if
+                it is known already.
+        """
+        coefficients = self._coefficients(images, grid, mean, variance, distance_logits)
+        return interpolate(images, coefficients, grid)
+
+    def distance_logits(self, grid: sampling.Grid) -> Tensor:
+        """The share (K, h, w) of the distances in the logits, which no image changes."""
+        weight = self.logits.weight[:, -self.distance[0].out_channels:]
+        return F.conv2d(self.distance(grid.distances()[None]), weight, self.logits.bias)[0]
+
+    def _coefficients(self, images: Tensor, grid: sampling.Grid, mean: Tensor, variance: Tensor,
+                      distance_logits: Tensor | None = None) -> Tensor:
+        logits = self.logits.bias[:, None, None]
+        if self.distance is not None:
+            logits = self.distance_logits(grid) if distance_logits is None else distance_logits
+        logits = logits.expand(len(images), -1, len(grid.y.lower), len(grid.x.lower))
+        if self.texture is not None:
+            texture = self._pooled_texture(standardize(images, mean, variance), grid)
+            # The 1x1 convolution of channels that lie last: its result lies with them first.
+            pixels = texture.permute(0, 2, 3, 1).flatten(1, 2)
+            weight = self.logits.weight[:, :texture.shape[1], 0, 0].expand(len(images), -1, -1)
+            logits = torch.baddbmm(logits.flatten(2), weight, pixels.mT).view(logits.shape)
+        return self._weigh(logits, grid)
 
     def _pooled_texture(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         # Channels last is far faster for so few, on the CPU and with half precision on a GPU.
-        features = _standardize(images).contiguous(memory_format=torch.channels_last)
+        features = images.contiguous(memory_format=torch.channels_last)
         *layers, last, relu = self.texture
         for layer in layers:
             features = layer(features)
@@ -160,19 +222,32 @@ class DownsizeNet(nn.Module):
             return relu(pooled_convolution(last, features, grid))
         return relu(floating_pooling(last(features), grid))
 
+    def _weigh(self, logits: Tensor, grid: sampling.Grid) -> Tensor:
+        """From logits to coefficients."""
+        if self.window == 'auto':
+            logits = _spread(logits, grid, self._GRID)
+        coefficients = self._activate(logits)
+        if not self.bilinear_prior:
+            return coefficients
+        # Equal coefficients leave the prior's weights as they are.
+        rise = self._RISE / coefficients.shape[1]
+        weights = coefficients * (grid.prior() + rise) - rise / coefficients.shape[1]
+        # Not clamp: a weight of exactly zero must keep its gradient.
+        weights = weights * (weights >= 0)
+        return weights / weights.sum(dim=1, keepdim=True)
+
+    def _project(self, images: Tensor, size: Size) -> sampling.Grid:
+        grid = sampling.project(tuple(images.shape[-2:]), size, self.window)
+        return sampling.Grid(*(axis.to(images) for axis in grid))
+
+    def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return moments(images, images.dtype, budget=images.numel())
+
     def _activate(self, logits: Tensor) -> Tensor:
         if self.activation == 'sigmoid':
             # sigmoid / sum of sigmoids, without dividing 0 by 0 where all four vanish
             logits = F.logsigmoid(logits)
         return logits.softmax(dim=1)
-
-
-def _standardize(images: Tensor) -> Tensor:
-    """Each channel of each image to mean 0 and variance 1: texture, whatever the value range."""
-    variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
-    # A channel without texture becomes zero, not amplified rounding errors.
-    least = (1e-3 * mean).square() + torch.finfo(images.dtype).tiny
-    return (images - mean) * torch.rsqrt(variance + least)
 
 
 def _spread(logits: Tensor, grid: sampling.Grid, side: int) -> Tensor:

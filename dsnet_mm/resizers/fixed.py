@@ -1,5 +1,5 @@
 """Handcrafted interpolation: the baselines."""
-from dsnet_mm.resizers.size import Size, check_images, check_size
+from dsnet_mm.resizers.size import Size, check_images, check_size, to_float
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,8 +29,10 @@ class FixedResizer(nn.Module):
         self.antialias = antialias
 
     def forward(self, images: Tensor, size: Size) -> Tensor:
-        """Resizes images (N, C, H, W) to (N, C, h, w), where ``size`` is (h, w) in pixels."""
+        """Resizes images (N, C, H, W), floating-point or unsigned 8-bit, to floating-point ones
+        (N, C, h, w), where ``size`` is (h, w) in pixels."""
         check_images(images)
+        images = to_float(images)
         return F.interpolate(images, check_size(size), mode=self.mode, antialias=self.antialias)
 
     def extra_repr(self) -> str:

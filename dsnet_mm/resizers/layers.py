@@ -1,4 +1,4 @@
-"""The paper's two special layers."""
+"""The paper's two special layers, and what they are computed with."""
 from dsnet_mm.resizers.sampling import Grid
 
 import torch
@@ -31,23 +31,71 @@ def interpolate(images: Tensor, coefficients: Tensor, grid: Grid) -> Tensor:
     Returns:
         Tensor: (N, C, h, w), of the images' dtype.
     """
-    rows = (images.index_select(2, index) for index in grid.y.neighbours)
-    neighbours = (row.index_select(3, index) for row in rows for index in grid.x.neighbours)
+    rows = grid.y.select(images, dim=2)
+    neighbours = (neighbour for row in rows for neighbour in grid.x.select(row, dim=3))
     weights = coefficients.to(images.dtype).unsqueeze(-4).unbind(-3)
     return sum(weight * neighbour for weight, neighbour in zip(weights, neighbours))
 
 
 def pooled_convolution(conv: nn.Conv2d, features: Tensor, grid: Grid) -> Tensor:
-    """``floating_pooling(conv(features), grid)``, convolved at the pooled points only.
+    """``floating_pooling(conv(features), grid)``, convolved at few more than the pooled points.
 
     Args:
         conv (nn.Conv2d): 3x3, stride 1, padding 1.
-        features (Tensor): (N, C, H, W).
+        features (Tensor): (N, C, H, W); channels last is far faster.
         grid (Grid): Where the output pixels fall in the features.
     """
-    rows, columns = ((axis.lower[:, None] + torch.arange(3, device=features.device)).flatten()
-                     for axis in grid)
-    # The 3x3 neighbourhoods of all points, side by side; channels last is far faster to select.
-    padded = F.pad(features, (1, 1, 1, 1)).permute(0, 2, 3, 1)
-    patches = padded.index_select(1, rows).index_select(2, columns).permute(0, 3, 1, 2)
-    return F.conv2d(patches, conv.weight, conv.bias, stride=3)
+    strides, padding = [1, 1], [1, 1]
+    for dim, axis in enumerate(grid):
+        if axis.stride:
+            # From the first point's neighbourhood on, which may begin outside.
+            strides[dim] = axis.stride
+            padding[dim] = int(axis.first == 0)
+            features = features[:, :, max(axis.first - 1, 0):] if dim == 0 else (
+                features[:, :, :, max(axis.first - 1, 0):])
+    if not grid.y.stride:
+        # The three rows of each point, one below the other. The same for columns would cost more
+        # than it saves.
+        rows = (grid.y.lower[:, None] + torch.arange(3, device=features.device)).flatten()
+        # Channels last is far faster to select.
+        padded = F.pad(features, (0, 0, 1, 1)).permute(0, 2, 3, 1)
+        features = padded.index_select(1, rows).permute(0, 3, 1, 2)
+        strides[0], padding[0] = 3, 0
+    convolved = F.conv2d(features, conv.weight, conv.bias, strides, padding)
+    if grid.x.stride:
+        return convolved[:, :, :len(grid.y.lower), :len(grid.x.lower)]
+    convolved = convolved[:, :, :len(grid.y.lower)].permute(0, 2, 3, 1)
+    return convolved.index_select(2, grid.x.lower).permute(0, 3, 1, 2)
+
+
+def moments(images: Tensor, dtype: torch.dtype, budget: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel of each image.
+
+    Args:
+        images (Tensor): (N, C, H, W), unsigned 8-bit or floating-point.
+        dtype (torch.dtype): To compute in; in single precision at least.
+        budget (int): So many pixels are looked at at once, which then are in the cache.
+
+    Returns:
+        tuple[Tensor, Tensor]: (N, C, 1, 1) each.
+    """
+    n, _, height, width = images.shape
+    dtype = torch.promote_types(dtype, torch.float32)
+    shares, means, variances = [], [], []
+    for band in images.split(max(1, budget // (n * width)), dim=2):
+        band = band.to(dtype)
+        shares.append(band.shape[2] / height)
+        means.append(band.mean(dim=(2, 3), keepdim=True))
+        deviation = band - means[-1]
+        variances.append((deviation * deviation).mean(dim=(2, 3), keepdim=True))
+    mean = sum(share * m for share, m in zip(shares, means))
+    variance = sum(share * (v + (m - mean).square())
+                   for share, m, v in zip(shares, means, variances))
+    return mean, variance
+
+
+def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """Each channel of each image to mean 0 and variance 1: texture, whatever the value range."""
+    # A channel without texture becomes zero, not amplified rounding errors.
+    least = (1e-3 * mean).square() + torch.finfo(mean.dtype).tiny
+    return (images - mean.to(images)) * torch.rsqrt(variance + least).to(images)

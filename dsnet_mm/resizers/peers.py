@@ -3,7 +3,7 @@ import math
 from collections.abc import Sequence
 from numbers import Real
 
-from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size
+from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, to_float
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,7 @@ class _ResidualResizer(nn.Module):
             ValueError: If the images are empty or have the wrong shape, or the size is wrong.
         """
         check_images(images, self.in_channels)
-        size = check_size(size)
+        size, images = check_size(size), to_float(images, next(self.parameters()).dtype)
         low, high = self.value_range
         least, most = self.UNIT_RANGE
         unit = (high - low) / (most - least)

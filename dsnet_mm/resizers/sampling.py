@@ -3,6 +3,7 @@
 Pixels are squares with their centres at half-integers, so along each axis output pixel ``i`` falls
 on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=False``).
 """
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dsnet_mm.resizers.size import Size
@@ -21,10 +22,15 @@ class Axis(NamedTuple):
             far as the taps reach; zero beyond the edge.
         offsets (Tensor): (taps, size_out) their positions relative to the projected point, in
             pixels.
+        stride (int): How far the projected points are apart where that is a whole number of pixels
+            above 1, otherwise 0.
+        first (int): With a stride, the first of ``lower``.
     """
     neighbours: Tensor
     weights: Tensor
     offsets: Tensor
+    stride: int
+    first: int
 
     @property
     def lower(self) -> Tensor:
@@ -35,6 +41,48 @@ class Axis(NamedTuple):
     def fraction(self) -> Tensor:
         """(size_out, ) distance from the lower neighbour in pixels, in [0, 1]."""
         return -self.offsets[len(self.offsets) // 2 - 1]
+
+    def select(self, images: Tensor, dim: int) -> Iterator[Tensor]:
+        """The first neighbours of all output pixels, the second ones, and so on.
+
+        Args:
+            images (Tensor): The input.
+            dim (int): Which of its dimensions this axis is.
+        """
+        points = self.neighbours.shape[1]
+        for tap, index in enumerate(self.neighbours, self.first - len(self.neighbours) // 2 + 1):
+            last = tap + (points - 1) * self.stride
+            if self.stride and tap >= 0 and last < images.shape[dim]:
+                yield images.narrow(dim, tap, last - tap + 1)[
+                    (slice(None), ) * dim + (slice(None, None, self.stride), )]
+            else:
+                yield images.index_select(dim, index)
+
+    def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
+        """A part of the output's pixels.
+
+        Args:
+            start (int): The first pixel.
+            stop (int): The one after the last.
+            margin (int): Pixels of the input wanted on both sides of the lower neighbours; fewer at
+                the edge.
+
+        Returns:
+            tuple[slice, Axis]: The pixels of the input that they need, and their neighbours among
+            these.
+        """
+        part = self._replace(neighbours=self.neighbours[:, start:stop],
+                             weights=self.weights[:, start:stop],
+                             offsets=self.offsets[:, start:stop])
+        low = max(min(int(part.neighbours[0, 0]), int(part.lower[0]) - margin), 0)
+        high = max(int(part.neighbours[-1, -1]), int(part.lower[-1]) + margin) + 1
+        return slice(low, high), part._replace(
+            neighbours=part.neighbours - low, first=self.first + start * self.stride - low)
+
+    def to(self, like: Tensor) -> 'Axis':
+        """The same on the device of a tensor, weights and offsets in its dtype."""
+        return self._replace(neighbours=self.neighbours.to(like.device),
+                             weights=self.weights.to(like), offsets=self.offsets.to(like))
 
 
 class Grid(NamedTuple):
@@ -55,18 +103,20 @@ class Grid(NamedTuple):
                             for dy in (y, 1 - y) for dx in (x, 1 - x)])
 
 
-def project(size_in: Size, size_out: Size, like: Tensor, window: int | str = 2) -> Grid:
+def project(size_in: Size, size_out: Size, window: int | str = 2) -> Grid:
     """The neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
 
     Args:
-        like (Tensor): Gives the device, and the dtype of weights and offsets.
         window (int | str): Taps along each axis, an even number; ``'auto'`` for twice the ratio,
             rounded up to even.
+
+    Returns:
+        Grid: On the CPU, in single precision.
     """
-    return Grid(*(_project_axis(*sizes, like, window) for sizes in zip(size_in, size_out)))
+    return Grid(*(_project_axis(*sizes, window) for sizes in zip(size_in, size_out)))
 
 
-def _project_axis(size_in: int, size_out: int, like: Tensor, window: int | str) -> Axis:
+def _project_axis(size_in: int, size_out: int, window: int | str) -> Axis:
     taps = 2 * max(1, -(-size_in // size_out)) if window == 'auto' else window
     # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
     # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
@@ -78,8 +128,9 @@ def _project_axis(size_in: int, size_out: int, like: Tensor, window: int | str) 
     weights = (1 - offsets.abs() / min(max(float(ratio), 1), taps / 2)).clamp(min=0)
     weights[(neighbours < 0) | (neighbours >= size_in)] = 0
     weights = weights / weights.sum(dim=0)
-    return Axis(neighbours.clamp(0, size_in - 1).to(like.device), weights.to(like),
-                offsets.to(like))
+    stride = size_in // size_out if size_in % size_out == 0 and size_in > size_out else 0
+    return Axis(neighbours.clamp(0, size_in - 1), weights, offsets, stride,
+                max(stride - 1, 0) // 2)
 
 
 def nearest(size_in: int, size_out: int, device: torch.device | str = 'cpu') -> Tensor:

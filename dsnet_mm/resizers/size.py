@@ -4,6 +4,7 @@ import operator
 from collections.abc import Sequence
 from numbers import Real
 
+import torch
 from torch import Tensor
 
 Size = tuple[int, int]
@@ -101,12 +102,13 @@ def check_images(images: Tensor, in_channels: int | None = None) -> None:
         in_channels (int, optional): How many channels the resizer takes; any by default.
 
     Raises:
-        TypeError: If the images are not a tensor of floating-point numbers.
+        TypeError: If the images are not a tensor of floating-point or unsigned 8-bit numbers.
         ValueError: If they are not (N, C, H, W), have no pixels or other channels.
     """
-    if not isinstance(images, Tensor) or not images.is_floating_point():
+    if not isinstance(images, Tensor) or not (
+            images.is_floating_point() or images.dtype == torch.uint8):
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise TypeError(f'images must be a floating-point tensor, got {kind}: '
+        raise TypeError(f'images must be a floating-point or unsigned 8-bit tensor, got {kind}: '
                         'convert them with .float() (any value range will do)')
     if images.dim() != 4:
         raise ValueError(f'images must be (N, C, H, W), got shape {tuple(images.shape)}')
@@ -115,3 +117,8 @@ def check_images(images: Tensor, in_channels: int | None = None) -> None:
     if in_channels is not None and images.shape[1] != in_channels:
         raise ValueError(f'images have {images.shape[1]} channels, this network takes '
                          f'{in_channels}: build it with in_channels={images.shape[1]}')
+
+
+def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Unsigned 8-bit images in a floating-point dtype, others as they are."""
+    return images if images.is_floating_point() else images.to(dtype)

@@ -33,7 +33,12 @@ def test_bad_arguments(kwargs):
 
 
 def test_bad_images_and_sizes():
-    with pytest.raises(TypeError, match='uint8'):
-        FixedResizer()(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), (2, 2))
+    with pytest.raises(TypeError, match='int32'):
+        FixedResizer()(torch.zeros(1, 3, 4, 4, dtype=torch.int32), (2, 2))
     with pytest.raises(ValueError, match='positive'):
         FixedResizer()(torch.zeros(1, 3, 4, 4), (2, 0))
+
+
+def test_bytes_are_resized_as_floats():
+    images = torch.randint(256, (1, 3, 9, 8), dtype=torch.uint8)
+    assert torch.equal(FixedResizer()(images, (4, 5)), FixedResizer()(images.float(), (4, 5)))

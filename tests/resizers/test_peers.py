@@ -221,7 +221,7 @@ def test_bad_arguments(peer, kwargs, message):
 def test_bad_images_and_sizes(peer, images):
     with pytest.raises(ValueError, match='1 channels.*takes 3.*in_channels=1'):
         peer()(images[:, :1], (2, 2))
-    with pytest.raises(TypeError, match='uint8'):
-        peer()(images.byte(), (2, 2))
+    with pytest.raises(TypeError, match='int32'):
+        peer()(images.int(), (2, 2))
     with pytest.raises(ValueError, match='positive'):
         peer()(images, (2, 0))

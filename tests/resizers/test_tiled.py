@@ -1,0 +1,224 @@
+"""The fast ways against the plain one: the same network, weights and results."""
+import copy
+
+from dsnet_mm.resizers import DownsizeNet, sampling, tiled
+from dsnet_mm.resizers.layers import floating_pooling, moments, pooled_convolution
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+side = st.integers(1, 60)
+ratio = st.integers(1, 5)
+KWARGS = st.fixed_dictionaries(dict(
+    num_convs=st.sampled_from([2, 3, 4]), window=st.sampled_from([2, 4, 6, 'auto']),
+    activation=st.sampled_from(DownsizeNet.ACTIVATIONS), bilinear_prior=st.booleans(),
+    use_distance=st.booleans()))
+
+
+def trained(**kwargs) -> DownsizeNet:
+    net = DownsizeNet(**kwargs)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    return net
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(tiled, 'pixels', lambda device: 200)
+
+
+def check_agreement(net, images, size, tolerance):
+    expected = net.plain(images, size).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(net(images, size), expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(net(images, size).detach(), expected, rtol=0, atol=tolerance)
+
+
+@given(KWARGS, st.integers(1, 3), side, side, side, side, st.booleans(),
+       st.sampled_from([50, 300, 2000]))
+def test_any_sizes(kwargs, n, height, width, h, w, as_bytes, budget):
+    images = 255 * torch.rand(n, 3, height, width)
+    images = images.byte() if as_bytes else images.double()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiled, 'pixels', lambda device: budget)
+        check_agreement(trained(**kwargs).double(), images, (h, w), 1e-8)
+
+
+@given(KWARGS, ratio, ratio, st.integers(1, 20), st.integers(1, 20), st.sampled_from([50, 2000]))
+def test_whole_ratios(kwargs, ratio_y, ratio_x, h, w, budget):
+    images = 255 * torch.rand(2, 3, h * ratio_y, w * ratio_x).double()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiled, 'pixels', lambda device: budget)
+        check_agreement(trained(**kwargs).double(), images, (h, w), 1e-8)
+
+
+@pytest.mark.parametrize('window', [2, 4, 'auto'])
+@pytest.mark.parametrize('size_in, size_out', [
+    ((300, 300), (160, 160)), ((768, 768), (230, 230)), ((720, 1280), (360, 640)),
+    ((513, 2500), (179, 1000))])
+def test_real_sizes_in_single_precision(size_in, size_out, window):
+    net = DownsizeNet(window=window)
+    torch.nn.init.normal_(net.logits.weight, std=0.3)
+    check_agreement(net, 255 * torch.rand(1, 3, *size_in), size_out, 255e-5)
+
+
+@pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
+def test_autocast(dtype, tolerance, small_tiles):
+    net, images = DownsizeNet(), torch.rand(2, 3, 40, 41)
+    torch.nn.init.normal_(net.logits.weight, std=0.3)
+    exact = net.plain(images, (20, 19)).detach()
+    with torch.autocast('cpu', dtype), torch.no_grad():
+        fast, plain = net(images, (20, 19)), net.plain(images, (20, 19))
+    for out in (fast, plain):  # some ten roundings of values about 1
+        torch.testing.assert_close(out.float(), exact, rtol=0, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision(dtype, small_tiles):
+    net, images = DownsizeNet(), 255 * torch.rand(2, 3, 40, 41)
+    torch.nn.init.normal_(net.logits.weight, std=0.3)
+    exact = net(images, (20, 19)).detach()
+    with torch.no_grad():
+        out = net.to(dtype)(images.to(dtype), (20, 19))
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), exact, rtol=0,
+                               atol=255 * 10 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize('size', [(6, 7), (4, 7), (5, 3)], ids=['strided', 'mixed', 'selected'])
+def test_gradients_against_finite_differences(size):
+    net = trained(channels=3, window=2).double()
+    images = torch.rand(2, 3, 12, 14).double().requires_grad_()
+    names, values = zip(*net.named_parameters())
+    assert torch.autograd.gradcheck(
+        lambda images, *values: torch.func.functional_call(
+            net, dict(zip(names, values)), (images, size)),
+        (images, *(v.detach().requires_grad_() for v in values)), atol=1e-4)
+
+
+@pytest.mark.parametrize('window', [2, 'auto'])
+@pytest.mark.parametrize('size', [(12, 14), (10, 9)])
+def test_gradients_are_those_of_the_plain_way(size, window):
+    net, images = trained(window=window).double(), torch.rand(2, 3, 24, 28).double()
+    weight = torch.rand(2, 3, *size)
+    fast, plain = (torch.autograd.grad((way(images, size) * weight).sum(), list(net.parameters()))
+                   for way in (net, net.plain))
+    torch.testing.assert_close(fast, plain)
+
+
+def test_checkpointing_keeps_less_and_learns_the_same():
+    net, images = trained().double(), torch.rand(2, 3, 64, 64).double()
+    kept = {}
+    gradients = []
+    for net.with_cp in (False, True):
+        sizes = kept[net.with_cp] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+                lambda t, sizes=sizes: (sizes.append(t.numel()), t)[1], lambda t: t):
+            out = net(images, (30, 31))
+        gradients.append(torch.autograd.grad(out.square().sum(), list(net.parameters())))
+    torch.testing.assert_close(*gradients)
+    assert sum(kept[True]) < 0.2 * sum(kept[False])
+
+
+def test_the_image_does_not_set_the_memory(small_tiles, monkeypatch):
+    """No map as large as the image is made but the image itself and the output."""
+    net, largest = trained(), []
+
+    class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor) and out.is_floating_point():
+                largest.append(out.untyped_storage().nbytes())
+            return out
+
+    images = torch.randint(256, (1, 3, 200, 300), dtype=torch.uint8)
+    with torch.no_grad(), Recorder():
+        net(images, (60, 70))
+    output = 4 * 3 * 60 * 70
+    assert max(size for size in largest if size != output) < 4 * 3 * 200 * 300 / 2
+
+
+def test_logits_of_distances_are_kept_and_never_stale(monkeypatch):
+    net, images = trained(), torch.rand(1, 3, 20, 20)
+    asked = []
+    monkeypatch.setattr(net, 'distance_logits',
+                        lambda grid: asked.append(1) or type(net).distance_logits(net, grid))
+
+    def check():
+        asked.clear()
+        with torch.no_grad():
+            out = net(images, (9, 9))
+        fresh = bool(asked)
+        torch.testing.assert_close(out, net.plain(images, (9, 9)).detach(), rtol=0, atol=1e-5)
+        return fresh
+
+    assert check() and not check()
+    net.distance[0].weight.data.mul_(2)  # leaves no trace in the version of the parameter
+    assert check() and not check()
+    net.logits.load_state_dict(trained().logits.state_dict())
+    assert check() and not check()
+    for size in range(1, tiled._KEPT_SIZES + 1):
+        with torch.no_grad():
+            net(images, (size, 9))
+    assert check()
+    assert len(tiled._kept[net][1]) == tiled._KEPT_SIZES
+    other = copy.deepcopy(net)
+    assert other not in tiled._kept
+
+
+def test_large_logits_are_not_kept(monkeypatch):
+    monkeypatch.setattr(tiled, '_KEPT_BYTES', 4 * 4 * 9 * 9 - 1)
+    net, images = trained(), torch.rand(1, 3, 20, 20)
+    with torch.no_grad():
+        net(images, (9, 9))
+    assert net not in tiled._kept
+
+
+def test_what_inference_mode_keeps_serves_training():
+    net, images = trained(), torch.rand(1, 3, 20, 20)
+    with torch.inference_mode():
+        net(images, (9, 9))
+    net(images, (9, 9)).sum().backward()
+    with torch.no_grad():
+        net(images, (9, 9))
+
+
+def test_tiles_cover_the_output_once():
+    tiles = tiled.cut((700, 5000), (333, 1700), 2, 2, 2**16, torch.float32, torch.device('cpu'))
+    count = torch.zeros(333, 1700)
+    for tile in tiles:
+        count[tile.rows, tile.columns] += 1
+        height, width = (s.stop - s.start for s in (tile.input_rows, tile.input_columns))
+        assert height * width < 1.3 * 2**16
+    assert (count == 1).all() and len(tiles) > 50
+
+
+@given(side, side, side, side)
+def test_pooled_convolution(height, width, h, w):
+    conv = torch.nn.Conv2d(2, 3, 3, padding=1).double()
+    features = torch.rand(2, 2, height, width).double()
+    grid = sampling.project((height, width), (h, w))
+    torch.testing.assert_close(pooled_convolution(conv, features, grid),
+                               floating_pooling(conv(features), grid))
+
+
+@given(st.integers(1, 3), side, side, st.integers(1, 500))
+def test_moments(n, height, width, budget):
+    images = torch.rand(n, 3, height, width).double() * 100 + 1000
+    mean, variance = moments(images, torch.double, budget)
+    torch.testing.assert_close((variance, mean), torch.var_mean(
+        images, dim=(2, 3), correction=0, keepdim=True))
+
+
+def test_compiles_whole_for_all_sizes():
+    net = trained()
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend='eager')
+    for size_in, size_out in [((40, 50), (21, 23)), ((40, 40), (20, 20)), ((33, 64), (21, 23))]:
+        images = torch.rand(2, 3, *size_in)
+        torch.testing.assert_close(compiled(images, size_out), net(images, size_out))
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(images, size_out), net(images, size_out),
+                                       rtol=0, atol=1e-5)
