@@ -34,38 +34,53 @@ def interpolate(images: Tensor, coefficients: Tensor, grid: Grid) -> Tensor:
     rows = grid.y.select(images, dim=2)
     neighbours = (neighbour for row in rows for neighbour in grid.x.select(row, dim=3))
     weights = coefficients.to(images.dtype).unsqueeze(-4).unbind(-3)
-    return sum(weight * neighbour for weight, neighbour in zip(weights, neighbours))
+    first, *others = zip(weights, neighbours)
+    total = first[0] * first[1]
+    for weight, neighbour in others:
+        total = torch.addcmul(total, weight, neighbour)
+    return total
 
 
-def pooled_convolution(conv: nn.Conv2d, features: Tensor, grid: Grid) -> Tensor:
+def padded_convolution(conv: nn.Conv2d, features: Tensor) -> Tensor:
+    """``conv(features)`` between two rows of zeros, which :func:`pooled_convolution` wants.
+
+    Args:
+        conv (nn.Conv2d): 3x3, stride 1, padding 1.
+        features (Tensor): (N, C, H, W).
+
+    Returns:
+        Tensor: (N, C, H + 2, W).
+    """
+    convolved = F.conv2d(features, conv.weight, conv.bias, padding=(2, 1))
+    convolved[:, :, ::convolved.shape[2] - 1] = 0
+    return convolved
+
+
+def pooled_convolution(conv: nn.Conv2d, padded: Tensor, grid: Grid) -> Tensor:
     """``floating_pooling(conv(features), grid)``, convolved at few more than the pooled points.
 
     Args:
         conv (nn.Conv2d): 3x3, stride 1, padding 1.
-        features (Tensor): (N, C, H, W); channels last is far faster.
+        padded (Tensor): (N, C, H + 2, W) features between two rows of zeros; channels last is far
+            faster.
         grid (Grid): Where the output pixels fall in the features.
     """
-    strides, padding = [1, 1], [1, 1]
-    for dim, axis in enumerate(grid):
-        if axis.stride:
-            # From the first point's neighbourhood on, which may begin outside.
-            strides[dim] = axis.stride
-            padding[dim] = int(axis.first == 0)
-            features = features[:, :, max(axis.first - 1, 0):] if dim == 0 else (
-                features[:, :, :, max(axis.first - 1, 0):])
-    if not grid.y.stride:
+    y, x = grid
+    if y.stride:
+        rows = padded[:, :, y.first:]
+    else:
         # The three rows of each point, one below the other. The same for columns would cost more
         # than it saves.
-        rows = (grid.y.lower[:, None] + torch.arange(3, device=features.device)).flatten()
-        # Channels last is far faster to select.
-        padded = F.pad(features, (0, 0, 1, 1)).permute(0, 2, 3, 1)
-        features = padded.index_select(1, rows).permute(0, 3, 1, 2)
-        strides[0], padding[0] = 3, 0
-    convolved = F.conv2d(features, conv.weight, conv.bias, strides, padding)
-    if grid.x.stride:
-        return convolved[:, :, :len(grid.y.lower), :len(grid.x.lower)]
-    convolved = convolved[:, :, :len(grid.y.lower)].permute(0, 2, 3, 1)
-    return convolved.index_select(2, grid.x.lower).permute(0, 3, 1, 2)
+        index = (y.lower[:, None] + torch.arange(3, device=padded.device)).flatten()
+        rows = padded.permute(0, 2, 3, 1).index_select(1, index).permute(0, 3, 1, 2)
+    # The first point's neighbourhood may begin outside.
+    left = x.first - 1 if x.stride else -1
+    strides, padding = (y.stride or 3, x.stride or 1), (0, int(left < 0))
+    convolved = F.conv2d(rows[..., max(left, 0):], conv.weight, conv.bias, strides, padding)
+    convolved = convolved[:, :, :len(y.lower)]
+    if x.stride:
+        return convolved[..., :len(x.lower)]
+    return convolved.permute(0, 2, 3, 1).index_select(2, x.lower).permute(0, 3, 1, 2)
 
 
 def moments(images: Tensor, dtype: torch.dtype, budget: int) -> tuple[Tensor, Tensor]:

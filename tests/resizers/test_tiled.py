@@ -2,7 +2,12 @@
 import copy
 
 from dsnet_mm.resizers import DownsizeNet, sampling, tiled
-from dsnet_mm.resizers.layers import floating_pooling, moments, pooled_convolution
+from dsnet_mm.resizers.layers import (
+    floating_pooling,
+    moments,
+    padded_convolution,
+    pooled_convolution,
+)
 
 import pytest
 import torch
@@ -198,11 +203,14 @@ def test_tiles_cover_the_output_once():
 
 @given(side, side, side, side)
 def test_pooled_convolution(height, width, h, w):
-    conv = torch.nn.Conv2d(2, 3, 3, padding=1).double()
+    first, conv = (torch.nn.Conv2d(2, 2, 3, padding=1).double() for _ in range(2))
     features = torch.rand(2, 2, height, width).double()
     grid = sampling.project((height, width), (h, w))
-    torch.testing.assert_close(pooled_convolution(conv, features, grid),
-                               floating_pooling(conv(features), grid))
+    padded = padded_convolution(first, features)
+    assert not padded[:, :, 0].any() and not padded[:, :, -1].any()
+    torch.testing.assert_close(padded[:, :, 1:-1], first(features))
+    torch.testing.assert_close(pooled_convolution(conv, padded, grid),
+                               floating_pooling(conv(first(features)), grid))
 
 
 @given(st.integers(1, 3), side, side, st.integers(1, 500))

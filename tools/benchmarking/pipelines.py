@@ -1,0 +1,89 @@
+"""The paper's seven pipelines behind bilinear interpolation and behind DownsizeNet: our Table 9."""
+import copy
+from collections.abc import Callable
+from functools import partial
+
+from benchmarking.timing import interleaved, quartiles
+from dsnet_mm.registry import build_resizer
+
+import torch
+from complexity import CONFIGS, PIPELINES, build
+from mmdet.structures import DetDataSample
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
+from torch import nn
+
+RESIZERS = {
+    'bilinear': dict(type='FixedResizer', mode='bilinear'),
+    **{f'downsizenet-{n}': dict(type='DownsizeNet', num_convs=n) for n in (2, 3, 4)},
+}
+MODES = ('forward', 'train')
+# Normalisation over a batch cannot train with one value for each channel.
+TRAIN_BATCH = 2
+
+
+def measurements(names: list[str], rounds: int) -> int:
+    """How often :func:`measure` calls ``done``."""
+    return (rounds + 2) * len(RESIZERS) * len(MODES) * len(names)
+
+
+def measure(names: list[str], rounds: int, threads: int, device: torch.device,
+            done: Callable[[], None]) -> list[dict]:
+    """A row for each pipeline, resizer and mode; the time is that for one image.
+
+    ``forward`` is preprocessing and the network's forward pass, without decoding and suppression,
+    which depend on what was learned. ``train`` is a whole step of training.
+    """
+    torch.set_num_threads(threads)
+    rows = []
+    for name in names:
+        path, size = PIPELINES[name]
+        model, scope = build(CONFIGS / path)
+        model = model.to(device)
+        resizers = {key: build_resizer(cfg).to(device) for key, cfg in RESIZERS.items()}
+        for mode in MODES:
+            batch = _batch(scope, size, TRAIN_BATCH if mode == 'train' else 1)
+            calls = {key: partial(_train if mode == 'train' else _forward, model, resizer, batch)
+                     for key, resizer in resizers.items()}
+            times = interleaved(calls, rounds, threads, done)
+            rows += [dict(pipeline=name, resizer=key, mode=mode, **quartiles(
+                [ms / len(batch['inputs']) for ms in times[key]])) for key in calls]
+    return rows
+
+
+@torch.no_grad()
+def _forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
+    model.eval()
+    model.data_preprocessor.resizer = resizer
+    model(**model.data_preprocessor(copy.deepcopy(batch), False), mode='tensor')
+
+
+def _train(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
+    model.train()
+    model.data_preprocessor.resizer = resizer
+    # Too small a step to change what the next call computes.
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-12)
+    model.train_step(copy.deepcopy(batch), OptimWrapper(optimizer))
+
+
+def _batch(scope: str, size: tuple[int, int], number: int) -> dict:
+    height, width = size
+    meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+    generator = torch.Generator().manual_seed(0)
+    images, samples = [], []
+    for _ in range(number):
+        images.append(torch.randint(256, (3, *size), dtype=torch.uint8, generator=generator))
+        if scope == 'mmdet':
+            sample = DetDataSample(metainfo=meta)
+            whole = torch.tensor([width, height])
+            corner, extent = torch.rand(2, 3, 2, generator=generator) * whole
+            boxes = torch.cat([corner / 2, corner / 2 + 20 + extent / 3], dim=1)
+            sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.arange(3))
+        else:
+            sample = SegDataSample(metainfo=meta)
+            labels = torch.randint(10, (1, *size), generator=generator)
+            sample.gt_sem_seg = PixelData(data=labels)
+        samples.append(sample)
+    return dict(inputs=images, data_samples=samples)

@@ -1,0 +1,41 @@
+"""Times functions in turns, so that what disturbs the machine disturbs all of them alike."""
+from collections.abc import Callable
+
+import numpy as np
+from torch.utils.benchmark import Timer
+
+# A measurement repeats what is shorter than this, in seconds.
+SHORTEST = 0.02
+
+
+def interleaved(functions: dict[str, Callable[[], object]], rounds: int, threads: int,
+                done: Callable[[], None] = lambda: None) -> dict[str, list[float]]:
+    """Milliseconds of each function in each round; the order is turned from round to round.
+
+    Args:
+        functions (dict): By name, without arguments.
+        rounds (int): Measurements of each.
+        threads (int): CPU threads of PyTorch.
+        done (Callable): Called after each measurement, two of each function for warming up too.
+    """
+    timers, numbers = {}, {}
+    for name, function in functions.items():
+        timers[name] = Timer('f()', globals={'f': function}, num_threads=threads)
+        for _ in range(2):
+            seconds = timers[name].timeit(1).mean
+            done()
+        numbers[name] = max(1, round(SHORTEST / seconds))
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    names = list(functions)
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(1000 * timers[name].timeit(numbers[name]).mean)
+            done()
+    return times
+
+
+def quartiles(times: list[float]) -> dict[str, float]:
+    """Median and quartiles, as a row has them."""
+    q1, median, q3 = (round(float(ms), 4) for ms in np.percentile(times, [25, 50, 75]))
+    return dict(ms=median, q1=q1, q3=q3)
