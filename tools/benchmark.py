@@ -43,6 +43,15 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def write(args: argparse.Namespace, rows: list[dict], text: str) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / f'{args.what}.md').write_text(text, encoding='utf-8')
+    report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
+
+
 def main(arguments: list[str] | None = None) -> int:
     args = parse_args(arguments)
     device = torch.device(args.device)
@@ -53,20 +62,18 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         measure, argument = pipelines.measure, args.pipelines
         total = pipelines.measurements(args.pipelines, args.rounds)
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f'Timing {args.what}', total=total)
-        rows = measure(argument, args.rounds, args.threads, device,
-                       lambda: progress.advance(task))
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'
                if device.type == 'cuda' else f'{platform.machine()}, {args.threads} threads')
-    text = (f'Median of {args.rounds} rounds in turns; {machine}; PyTorch {torch.__version__}.\n\n'
-            f'{report.markdown(rows)}\n')
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f'{args.what}.md').write_text(text, encoding='utf-8')
-    report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
+    rows: list[dict] = []
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(f'Timing {args.what}', total=total)
+        for group in measure(argument, args.rounds, args.threads, device,
+                             lambda: progress.advance(task)):
+            rows += group
+            # After each group: who interrupts keeps what there is.
+            text = (f'Median of {args.rounds} rounds in turns; {machine}; '
+                    f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
+            write(args, rows, text)
     print(text)
     return 0
 

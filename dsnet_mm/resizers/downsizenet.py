@@ -7,6 +7,7 @@ from dsnet_mm.resizers.layers import (
     padded_convolution,
     pooled_convolution,
     standardize,
+    weighted_sum,
 )
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, to_float
 
@@ -243,6 +244,8 @@ class DownsizeNet(nn.Module):
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
         grid = sampling.project(tuple(images.shape[-2:]), size, self.window)
+        if _is_compiling():  # strides that depend on sizes would be a graph each
+            grid = sampling.Grid(*(axis._replace(stride=0) for axis in grid))
         return sampling.Grid(*(axis.to(images) for axis in grid))
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -257,12 +260,16 @@ class DownsizeNet(nn.Module):
 
 def _spread(logits: Tensor, grid: sampling.Grid, side: int) -> Tensor:
     """Interpolates logits (N, side * side, h, w) of a grid over the window to (N, K, h, w)."""
-    shares = []
-    for axis in grid:
-        taps = len(axis.offsets)
-        # In cells of the grid: 0 is the first one's centre, side - 1 the last one's.
-        place = ((axis.offsets / taps + 0.5) * side - 0.5).clamp(0, side - 1)
-        cells = torch.arange(side, device=place.device)[:, None, None]
-        shares.append((1 - (place - cells).abs()).clamp(min=0))
+    y, x = (_shares(axis, side) for axis in grid)
     logits = logits.unflatten(1, (side, side))
-    return torch.einsum('nabhw,aph,bqw->npqhw', logits, *shares).flatten(1, 2)
+    rows = weighted_sum(y[:, :, None, :, None], logits.unsqueeze(2).unbind(1))
+    return weighted_sum(x[:, :, None], rows.unsqueeze(3).unbind(2)).flatten(1, 2)
+
+
+def _shares(axis: sampling.Axis, side: int) -> Tensor:
+    """(side, taps, size) the share of each cell of the grid in each neighbour."""
+    taps = len(axis.offsets)
+    # In cells of the grid: 0 is the first one's centre, side - 1 the last one's.
+    place = ((axis.offsets / taps + 0.5) * side - 0.5).clamp(0, side - 1)
+    cells = torch.arange(side, device=place.device)[:, None, None]
+    return (1 - (place - cells).abs()).clamp(min=0)

@@ -1,4 +1,6 @@
 """The paper's two special layers, and what they are computed with."""
+from collections.abc import Iterable
+
 from dsnet_mm.resizers.sampling import Grid
 
 import torch
@@ -31,13 +33,18 @@ def interpolate(images: Tensor, coefficients: Tensor, grid: Grid) -> Tensor:
     Returns:
         Tensor: (N, C, h, w), of the images' dtype.
     """
-    rows = grid.y.select(images, dim=2)
-    neighbours = (neighbour for row in rows for neighbour in grid.x.select(row, dim=3))
+    neighbours = (neighbour for row in grid.y.select(images, dim=2)
+                  for neighbour in grid.x.select(row, dim=3))
     weights = coefficients.to(images.dtype).unsqueeze(-4).unbind(-3)
-    first, *others = zip(weights, neighbours)
-    total = first[0] * first[1]
-    for weight, neighbour in others:
-        total = torch.addcmul(total, weight, neighbour)
+    return weighted_sum(weights, neighbours)
+
+
+def weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
+    """The sum of each weight times its value."""
+    (weight, value), *others = zip(weights, values)
+    total = weight * value
+    for weight, value in others:
+        total = torch.addcmul(total, weight, value)
     return total
 
 

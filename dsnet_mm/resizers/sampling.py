@@ -3,7 +3,7 @@
 Pixels are squares with their centres at half-integers, so along each axis output pixel ``i`` falls
 on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=False``).
 """
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dsnet_mm.resizers.size import Size
@@ -42,21 +42,20 @@ class Axis(NamedTuple):
         """(size_out, ) distance from the lower neighbour in pixels, in [0, 1]."""
         return -self.offsets[len(self.offsets) // 2 - 1]
 
-    def select(self, images: Tensor, dim: int) -> Iterator[Tensor]:
+    def select(self, images: Tensor, dim: int) -> Sequence[Tensor]:
         """The first neighbours of all output pixels, the second ones, and so on.
 
         Args:
             images (Tensor): The input.
             dim (int): Which of its dimensions this axis is.
         """
-        points = self.neighbours.shape[1]
-        for tap, index in enumerate(self.neighbours, self.first - len(self.neighbours) // 2 + 1):
-            last = tap + (points - 1) * self.stride
-            if self.stride and tap >= 0 and last < images.shape[dim]:
-                yield images.narrow(dim, tap, last - tap + 1)[
-                    (slice(None), ) * dim + (slice(None, None, self.stride), )]
-            else:
-                yield images.index_select(dim, index)
+        taps, points = self.neighbours.shape
+        starts = [self.first + tap - taps // 2 + 1 for tap in range(taps)]
+        length = (points - 1) * self.stride + 1
+        if self.stride and starts[0] >= 0 and starts[-1] + length <= images.shape[dim]:
+            step = (slice(None), ) * dim + (slice(None, None, self.stride), )
+            return [images.narrow(dim, start, length)[step] for start in starts]
+        return images.index_select(dim, self.neighbours.flatten()).split(points, dim)
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.

@@ -96,8 +96,8 @@ def cut(size_in: Size, size_out: Size, window: int | str, margin: int, budget: i
     # Tensors made in inference mode could not be used outside of it, and they are kept.
     with torch.inference_mode(False):
         grid = sampling.project(size_in, size_out, window)
-        # Long rows are fastest, but a few of them must fit in.
-        width = min(size_in[1], max(1, math.isqrt(64 * budget)))
+        # Rows are read one after the other: long ones, but so many that their margins cost little.
+        width = min(size_in[1], max(1, math.isqrt(32 * budget)))
         height = max(1, budget // width)
         like = torch.empty(0, dtype=dtype, device=device)
         tiles = []

@@ -1,6 +1,6 @@
 """The paper's seven pipelines behind bilinear interpolation and behind DownsizeNet: our Table 9."""
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarking.timing import interleaved, quartiles
@@ -26,18 +26,17 @@ TRAIN_BATCH = 2
 
 def measurements(names: list[str], rounds: int) -> int:
     """How often :func:`measure` calls ``done``."""
-    return (rounds + 2) * len(RESIZERS) * len(MODES) * len(names)
+    return (rounds + 1) * len(RESIZERS) * len(MODES) * len(names)
 
 
 def measure(names: list[str], rounds: int, threads: int, device: torch.device,
-            done: Callable[[], None]) -> list[dict]:
+            done: Callable[[], None]) -> Iterator[list[dict]]:
     """A row for each pipeline, resizer and mode; the time is that for one image.
 
     ``forward`` is preprocessing and the network's forward pass, without decoding and suppression,
     which depend on what was learned. ``train`` is a whole step of training.
     """
     torch.set_num_threads(threads)
-    rows = []
     for name in names:
         path, size = PIPELINES[name]
         model, scope = build(CONFIGS / path)
@@ -48,9 +47,8 @@ def measure(names: list[str], rounds: int, threads: int, device: torch.device,
             calls = {key: partial(_train if mode == 'train' else _forward, model, resizer, batch)
                      for key, resizer in resizers.items()}
             times = interleaved(calls, rounds, threads, done)
-            rows += [dict(pipeline=name, resizer=key, mode=mode, **quartiles(
+            yield [dict(pipeline=name, resizer=key, mode=mode, **quartiles(
                 [ms / len(batch['inputs']) for ms in times[key]])) for key in calls]
-    return rows
 
 
 @torch.no_grad()
@@ -83,7 +81,7 @@ def _batch(scope: str, size: tuple[int, int], number: int) -> dict:
             sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.arange(3))
         else:
             sample = SegDataSample(metainfo=meta)
-            labels = torch.randint(10, (1, *size), generator=generator)
+            labels = torch.randint(2, (1, *size), generator=generator)
             sample.gt_sem_seg = PixelData(data=labels)
         samples.append(sample)
     return dict(inputs=images, data_samples=samples)

@@ -1,5 +1,5 @@
 """Resizers alone: time, memory and multiply-adds."""
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarking.memory import peak_mb
@@ -41,17 +41,16 @@ QUICK = CASES[:3]
 
 def measurements(quick: bool, rounds: int) -> int:
     """How often :func:`measure` calls ``done``."""
-    return (rounds + 2) * sum(len(names) for _, _, names in (QUICK if quick else CASES))
+    return (rounds + 1) * sum(len(names) for _, _, names in (QUICK if quick else CASES))
 
 
 @torch.inference_mode()
 def measure(quick: bool, rounds: int, threads: int, device: torch.device,
-            done: Callable[[], None]) -> list[dict]:
+            done: Callable[[], None]) -> Iterator[list[dict]]:
     """A row for each resizer and size."""
     torch.set_num_threads(threads)
     modules = {name: build_resizer(cfg).to(device).eval() for name, cfg in RESIZERS.items()}
     warm_up = torch.rand(1, 3, 64, 64, device=device)
-    rows = []
     for size_in, size_out, names in QUICK if quick else CASES:
         images = 255 * torch.rand(1, 3, *size_in, device=device)
         calls = {name: partial(_function(modules, name), images, size_out) for name in names}
@@ -60,11 +59,10 @@ def measure(quick: bool, rounds: int, threads: int, device: torch.device,
             _function(modules, name)(warm_up, (32, 32))
             memory[name] = peak_mb(calls[name], device)
         times = interleaved(calls, rounds, threads, done)
-        rows += [{'resizer': name, 'in': list(size_in), 'out': list(size_out),
-                  **quartiles(times[name]), 'peak_mb': memory[name],
-                  'gmacs': round(_multiply_adds(modules, name, size_in, size_out), 3)}
-                 for name in names]
-    return rows
+        yield [{'resizer': name, 'in': list(size_in), 'out': list(size_out),
+                **quartiles(times[name]), 'peak_mb': memory[name],
+                'gmacs': round(_multiply_adds(modules, name, size_in, size_out), 3)}
+               for name in names]
 
 
 def _function(modules: dict[str, nn.Module], name: str) -> Callable[..., torch.Tensor]:

@@ -16,14 +16,13 @@ def interleaved(functions: dict[str, Callable[[], object]], rounds: int, threads
         functions (dict): By name, without arguments.
         rounds (int): Measurements of each.
         threads (int): CPU threads of PyTorch.
-        done (Callable): Called after each measurement, two of each function for warming up too.
+        done (Callable): Called after each measurement, and first once for each function.
     """
     timers, numbers = {}, {}
     for name, function in functions.items():
         timers[name] = Timer('f()', globals={'f': function}, num_threads=threads)
-        for _ in range(2):
-            seconds = timers[name].timeit(1).mean
-            done()
+        seconds = timers[name].timeit(1).mean  # which warms up by itself, here and below
+        done()
         numbers[name] = max(1, round(SHORTEST / seconds))
     times: dict[str, list[float]] = {name: [] for name in functions}
     names = list(functions)
