@@ -101,19 +101,24 @@ def moments(images: Tensor, dtype: torch.dtype, budget: int) -> tuple[Tensor, Te
     Returns:
         tuple[Tensor, Tensor]: (N, C, 1, 1) each.
     """
-    n, _, height, width = images.shape
+    n, channels, height, width = images.shape
     dtype = torch.promote_types(dtype, torch.float32)
-    shares, means, variances = [], [], []
-    for band in images.split(max(1, budget // (n * width)), dim=2):
-        band = band.to(dtype)
-        shares.append(band.shape[2] / height)
-        means.append(band.mean(dim=(2, 3), keepdim=True))
-        deviation = band - means[-1]
-        variances.append((deviation * deviation).mean(dim=(2, 3), keepdim=True))
-    mean = sum(share * m for share, m in zip(shares, means))
-    variance = sum(share * (v + (m - mean).square())
-                   for share, m, v in zip(shares, means, variances))
-    return mean, variance
+    bands = images.split(max(1, budget // (n * width)), dim=2)
+    if len(bands) == 1:
+        return _moments(images.to(dtype))
+    # In one place: small blocks kept among the large ones would keep these from being used again.
+    found = torch.empty(2, len(bands), n, channels, 1, 1, dtype=dtype, device=images.device)
+    for index, band in enumerate(bands):
+        found[0, index], found[1, index] = _moments(band.to(dtype))
+    shares = found.new_tensor([band.shape[2] / height for band in bands]).view(-1, 1, 1, 1, 1)
+    mean = (shares * found[0]).sum(dim=0)
+    return mean, (shares * (found[1] + (found[0] - mean).square())).sum(dim=0)
+
+
+def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    mean = images.mean(dim=(2, 3), keepdim=True)
+    deviation = images - mean
+    return mean, (deviation * deviation).mean(dim=(2, 3), keepdim=True)
 
 
 def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
