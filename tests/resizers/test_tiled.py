@@ -14,6 +14,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+OLD = torch.__version__ < '2.2'
+HALF = [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.skipif(
+    OLD, reason='PyTorch 2.1 has no float16 on the CPU'))]
 side = st.integers(1, 60)
 ratio = st.integers(1, 5)
 KWARGS = st.fixed_dictionaries(dict(
@@ -69,18 +72,19 @@ def test_real_sizes_in_single_precision(size_in, size_out, window):
     check_agreement(net, 255 * torch.rand(1, 3, *size_in), size_out, 255e-5)
 
 
-@pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
-def test_autocast(dtype, tolerance, small_tiles):
+@pytest.mark.parametrize('dtype', HALF)
+def test_autocast(dtype, small_tiles):
     net, images = DownsizeNet(), torch.rand(2, 3, 40, 41)
     torch.nn.init.normal_(net.logits.weight, std=0.3)
     exact = net.plain(images, (20, 19)).detach()
     with torch.autocast('cpu', dtype), torch.no_grad():
         fast, plain = net(images, (20, 19)), net.plain(images, (20, 19))
     for out in (fast, plain):  # some ten roundings of values about 1
-        torch.testing.assert_close(out.float(), exact, rtol=0, atol=10 * tolerance)
+        torch.testing.assert_close(out.float(), exact, rtol=0,
+                                   atol=10 * torch.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('dtype', HALF)
 def test_half_precision(dtype, small_tiles):
     net, images = DownsizeNet(), 255 * torch.rand(2, 3, 40, 41)
     torch.nn.init.normal_(net.logits.weight, std=0.3)
@@ -221,6 +225,7 @@ def test_moments(n, height, width, budget):
         images, dim=(2, 3), correction=0, keepdim=True))
 
 
+@pytest.mark.skipif(OLD, reason='PyTorch 2.1 compiles no network that knows it is compiled')
 def test_compiles_whole_for_all_sizes():
     net = trained()
     compiled = torch.compile(net, fullgraph=True, dynamic=True, backend='eager')
