@@ -225,7 +225,7 @@ def test_moments(n, height, width, budget):
         images, dim=(2, 3), correction=0, keepdim=True))
 
 
-@pytest.mark.skipif(OLD, reason='PyTorch 2.1 compiles no network that knows it is compiled')
+@pytest.mark.skipif(OLD, reason='PyTorch 2.1 cannot compile a search in a shape')
 def test_compiles_whole_for_all_sizes():
     net = trained()
     compiled = torch.compile(net, fullgraph=True, dynamic=True, backend='eager')
