@@ -110,7 +110,7 @@ def test_detectors_find_their_objects_in_the_original_images(
 
 
 @pytest.mark.parametrize('name, epochs', [
-    ('deeplabv3plus', 240),
+    ('deeplabv3plus', 320),
     pytest.param('fcn', 160, marks=pytest.mark.slow),
     pytest.param('spnet', 240, marks=pytest.mark.slow),
 ])

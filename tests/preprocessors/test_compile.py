@@ -12,6 +12,11 @@ pytestmark = pytest.mark.skipif(shutil.which('c++') is None or torch.__version__
                                 reason='no compiler of C++, or PyTorch 2.1')
 
 
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    torch._dynamo.reset()  # what other tests compiled counts towards its limit
+
+
 def learned(**kwargs) -> DownsizeNet:
     net = DownsizeNet(**kwargs)
     torch.nn.init.normal_(net.logits.weight, std=0.3)
