@@ -149,15 +149,12 @@ class DownsizeNet(nn.Module):
 
         Arguments and errors are those of :meth:`forward`.
         """
-        check_images(images, self.in_channels)
-        images = to_float(images, self.logits.weight.dtype)
-        grid = self._project(images, check_size(size))
+        images, grid = self._prepare(images, size)
         return self._coefficients(images, grid, *self._moments(images))
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
         """The weights (K, h, w) that the bilinear prior gives the same neighbours."""
-        check_images(images, self.in_channels)
-        return self._project(to_float(images, self.logits.weight.dtype), check_size(size)).prior()
+        return self._prepare(images, size)[1].prior()
 
     def plain(self, images: Tensor, size: Size) -> Tensor:
         """What :meth:`forward` computes, as the paper describes it: every layer on the whole image.
@@ -165,9 +162,7 @@ class DownsizeNet(nn.Module):
         The reference that the faster ways are tested and measured against. Arguments and errors
         are those of :meth:`forward`.
         """
-        check_images(images, self.in_channels)
-        images = to_float(images, self.logits.weight.dtype)
-        grid = self._project(images, check_size(size))
+        images, grid = self._prepare(images, size)
         features = []
         if self.texture is not None:
             variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
@@ -241,6 +236,12 @@ class DownsizeNet(nn.Module):
         # Not clamp: a weight of exactly zero must keep its gradient.
         weights = weights * (weights >= 0)
         return weights / weights.sum(dim=1, keepdim=True)
+
+    def _prepare(self, images: Tensor, size: Size) -> tuple[Tensor, sampling.Grid]:
+        """Checked arguments: the images as floats, and where the output pixels fall in them."""
+        check_images(images, self.in_channels)
+        images = to_float(images, self.logits.weight.dtype)
+        return images, self._project(images, check_size(size))
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
         grid = sampling.project(tuple(images.shape[-2:]), size, self.window)

@@ -3,6 +3,7 @@ import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from benchmarking.resizers import RESIZERS
 from benchmarking.timing import interleaved, quartiles
 from dsnet_mm.registry import build_resizer
 
@@ -15,10 +16,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
-RESIZERS = {
-    'bilinear': dict(type='FixedResizer', mode='bilinear'),
-    **{f'downsizenet-{n}': dict(type='DownsizeNet', num_convs=n) for n in (2, 3, 4)},
-}
+NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4')
 MODES = ('forward', 'train')
 # Normalisation over a batch cannot train with one value for each channel.
 TRAIN_BATCH = 2
@@ -26,7 +24,7 @@ TRAIN_BATCH = 2
 
 def measurements(names: list[str], rounds: int) -> int:
     """How often :func:`measure` calls ``done``."""
-    return (rounds + 1) * len(RESIZERS) * len(MODES) * len(names)
+    return (rounds + 1) * len(NAMES) * len(MODES) * len(names)
 
 
 def measure(names: list[str], rounds: int, threads: int, device: torch.device,
@@ -41,7 +39,7 @@ def measure(names: list[str], rounds: int, threads: int, device: torch.device,
         path, size = PIPELINES[name]
         model, scope = build(CONFIGS / path)
         model = model.to(device)
-        resizers = {key: build_resizer(cfg).to(device) for key, cfg in RESIZERS.items()}
+        resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in NAMES}
         for mode in MODES:
             batch = _batch(scope, size, TRAIN_BATCH if mode == 'train' else 1)
             calls = {key: partial(_train if mode == 'train' else _forward, model, resizer, batch)

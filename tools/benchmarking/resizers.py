@@ -5,23 +5,16 @@ from functools import partial
 from benchmarking.memory import peak_mb
 from benchmarking.timing import interleaved, quartiles
 from dsnet_mm.registry import build_resizer
-from dsnet_mm.resizers import DownsizeNet
 
 import torch
+from arms import ARMS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 RESIZERS = {
-    'bilinear': dict(type='FixedResizer', mode='bilinear'),
-    'antialias': dict(type='FixedResizer', mode='bilinear', antialias=True),
-    'area': dict(type='FixedResizer', mode='area'),
-    'bicubic': dict(type='FixedResizer', mode='bicubic'),
-    'downsizenet-2': dict(type='DownsizeNet', num_convs=2),
-    'downsizenet-3': dict(type='DownsizeNet', num_convs=3),
-    'downsizenet-4': dict(type='DownsizeNet', num_convs=4),
-    'downsizenet-auto': dict(type='DownsizeNet', window='auto'),
-    'muller': dict(type='MULLER'),
-    'talebi-milanfar': dict(type='TalebiMilanfarResizer'),
+    **{name: ARMS[name] for name in ('bilinear', 'antialias', 'area', 'bicubic')},
+    **{f'downsizenet-{n}': dict(type='DownsizeNet', num_convs=n) for n in (2, 3, 4)},
+    **{name: ARMS[name] for name in ('downsizenet-auto', 'muller', 'talebi-milanfar')},
 }
 # The paper's description, layer by layer on the whole image.
 PLAIN = 'downsizenet-2, plain'
@@ -66,18 +59,14 @@ def measure(quick: bool, rounds: int, threads: int, device: torch.device,
 
 
 def _function(modules: dict[str, nn.Module], name: str) -> Callable[..., torch.Tensor]:
-    if name != PLAIN:
-        return modules[name]
-    net = modules['downsizenet-2']
-    assert isinstance(net, DownsizeNet)
-    return net.plain
+    return modules['downsizenet-2'].plain if name == PLAIN else modules[name]
 
 
 def _multiply_adds(modules: dict[str, nn.Module], name: str, size_in: tuple[int, int],
                    size_out: tuple[int, int]) -> float:
     """Billions that convolutions and matrix products take."""
-    images = torch.rand(1, 3, *size_in, device=next(modules['muller'].parameters()).device)
     # PyTorch counts nothing in inference mode.
     with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        _function(modules, name)(images.clone(), size_out)
+        images = torch.rand(1, 3, *size_in, device=next(modules['muller'].parameters()).device)
+        _function(modules, name)(images, size_out)
     return counter.get_total_flops() / 2e9
