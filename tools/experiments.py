@@ -20,6 +20,7 @@ BCCD = ['configs/mini/refinedet_bccd.py', '--cfg-options', 'train_cfg.max_epochs
 CAMVID = ['configs/mini/deeplabv3plus_camvid.py', '--cfg-options',
           'model.data_preprocessor.scale=0.3', 'train_cfg.max_epochs=14',
           'train_cfg.val_interval=2']
+SHORT = [*CAMVID, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=1']
 PAPER = ['--arms', 'bilinear', 'downsizenet']
 OURS = ['--arms', 'bilinear', 'downsizenet', 'downsizenet-auto', 'antialias']
 CHECKPOINT = f'{OUT}/main/deeplabv3plus_camvid/runs/bilinear-seed0/epoch_14.pth'
@@ -60,10 +61,17 @@ EXPERIMENTS = {
     'learning-rate': [[*BCCD, 'optim_wrapper.paramwise_cfg.custom_keys='
                        f'{{"data_preprocessor":{{"lr_mult":{factor}}}}}', *PAPER]
                       for factor in (0.1, 10)],
-    # Only the resizer learns, in front of the model that 'main' trained behind bilinear.
-    'frozen': [CAMVID + ['train_cfg.max_epochs=4', 'train_cfg.val_interval=1', '--arms', 'bilinear',
-                         'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6),
-                         '--train', 'resizer', '--from', CHECKPOINT]],
+    # Only the resizer learns, in front of the model that 'main' trained behind bilinear: at the size
+    # it was trained for, and at a smaller one.
+    'frozen': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--arms', 'bilinear',
+                'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6),
+                net('window6-layers4', window=6, num_convs=4),
+                net('window6-sigmoid', window=6, activation='sigmoid'),
+                net('window6-no-prior', window=6, bilinear_prior=False)],
+               [*SHORT, 'model.data_preprocessor.scale=0.2', '--train', 'resizer',
+                '--from', CHECKPOINT, *OURS]],
+    # Both learn on from there, behind every resizer for the same steps.
+    'finetune': [[*SHORT, '--finetune', '--from', CHECKPOINT, *OURS]],
 }
 
 
