@@ -6,6 +6,7 @@ configs need no ``custom_imports``.
 from importlib.util import find_spec
 
 from dsnet_mm import resizers
+from dsnet_mm.resizers import pretrained
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -54,4 +55,7 @@ def build_resizer(cfg: dict) -> nn.Module:
         if '.' not in name and name not in RESIZERS:
             raise ValueError(f'unknown resizer type {name!r}: use one of {RESIZERS}, '
                            'or a registered module with its scope, like "mmdet.MyResizer"')
+    if cfg.get('weights') is not None:
+        # The network is the one they were trained in.
+        cfg = {**pretrained.read(cfg['weights'])[0], **cfg}
     return MODELS.build(cfg)

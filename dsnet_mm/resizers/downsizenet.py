@@ -1,5 +1,9 @@
 """DownsizeNet: interpolation whose coefficients are inferred from texture and distance."""
-from dsnet_mm.resizers import sampling, tiled
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsnet_mm.resizers import pretrained, sampling, tiled
 from dsnet_mm.resizers.layers import (
     floating_pooling,
     interpolate,
@@ -51,9 +55,13 @@ class DownsizeNet(nn.Module):
             window, from which each neighbour's is interpolated.
         with_cp (bool): Compute the network's inner values again in the backward pass instead of
             keeping them: less memory, more time.
+        weights (str | Path, optional): Start from a trained resizer: a name or file that
+            :mod:`dsnet_mm.resizers.pretrained` knows. Its arguments must be the same;
+            :meth:`from_pretrained` takes them from there.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or the weights are of another network.
+        FileNotFoundError: If there are no such weights.
     """
     ACTIVATIONS = ('softmax', 'sigmoid')
 
@@ -74,7 +82,8 @@ class DownsizeNet(nn.Module):
                  in_channels: int = 3,
                  bilinear_prior: bool = True,
                  window: int | str = 2,
-                 with_cp: bool = False) -> None:
+                 with_cp: bool = False,
+                 weights: str | Path | None = None) -> None:
         super().__init__()
         if num_convs not in (2, 3, 4):
             raise ValueError(f'num_convs must be 2, 3 or 4, got {num_convs!r}')
@@ -91,6 +100,7 @@ class DownsizeNet(nn.Module):
         self.bilinear_prior = bilinear_prior
         self.window = window
         self.with_cp = with_cp
+        self.weights = weights
         self.texture = None
         if use_texture:
             widths = [in_channels] + num_convs * [channels]
@@ -104,14 +114,35 @@ class DownsizeNet(nn.Module):
         self.logits = nn.Conv2d(channels * (use_texture + use_distance), num_logits, 1)
         self.reset_parameters()
 
+    @classmethod
+    def from_pretrained(cls, weights: str | Path, **options: object) -> DownsizeNet:
+        """A trained resizer, with the arguments it was trained with.
+
+        Args:
+            weights (str | Path): A name or file that :mod:`dsnet_mm.resizers.pretrained` knows.
+            **options: Other arguments, such as ``with_cp``.
+        """
+        return cls(**{**pretrained.read(weights)[0], **options, 'weights': weights})
+
     def reset_parameters(self) -> None:
-        """Draws the weights anew; with the prior, the network is bilinear again."""
+        """Sets the weights as at the start: those given as ``weights``, otherwise drawn anew, where
+        with the prior the network is bilinear again."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 module.reset_parameters()
         if self.bilinear_prior:
             nn.init.zeros_(self.logits.weight)
             nn.init.zeros_(self.logits.bias)
+        if self.weights is not None:
+            self._load(self.weights)
+
+    def _load(self, weights: str | Path) -> None:
+        config, state = pretrained.read(weights)
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(f'the weights {str(weights)!r} are of DownsizeNet(**{config}), which '
+                             f'is another network than this one: {error}') from error
 
     def forward(self, images: Tensor, size: Size) -> Tensor:
         """Resizes images.

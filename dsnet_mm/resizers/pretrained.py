@@ -1,0 +1,73 @@
+"""Trained resizers as files: numbers and the arguments they belong to, no code.
+
+The safetensors files in this package's ``weights/`` have names (:func:`names`); what they were
+trained on stands in ``weights/README.md``. ``tools/publish_resizer.py`` makes such a file of one's
+own training.
+"""
+import json
+from pathlib import Path
+
+from torch import Tensor, nn
+
+FOLDER = Path(__file__).resolve().parents[1] / 'weights'
+
+
+def names() -> list[str]:
+    """The resizers that come with this package."""
+    return sorted(file.stem for file in FOLDER.glob('*.safetensors'))
+
+
+def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
+    """Reads a trained resizer.
+
+    Args:
+        weights (str | Path): One of :func:`names`, or a ``.safetensors`` file of :func:`save`.
+
+    Returns:
+        tuple[dict, dict]: The arguments of its ``DownsizeNet``, and its state dict, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is neither such a name nor such a file.
+        ValueError: If the file is broken or of another program.
+    """
+    from safetensors import SafetensorError, safe_open  # the networks alone need PyTorch only
+    file = _find(weights)
+    try:
+        with safe_open(file, framework='pt') as tensors:
+            config = json.loads((tensors.metadata() or {})['dsnet_mm'])
+            return config, {key: tensors.get_tensor(key) for key in tensors.keys()}
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f'{file} is no whole file of a trained resizer ({error!r}): make it anew with '
+            'tools/publish_resizer.py') from error
+
+
+def save(net: nn.Module, file: str | Path, config: dict) -> None:
+    """Writes a trained resizer.
+
+    Args:
+        net (nn.Module): The ``DownsizeNet``.
+        file (str | Path): Ends with ``.safetensors``.
+        config (dict): The network's arguments.
+    """
+    from safetensors.torch import save_file
+    file = Path(file)
+    unfinished = file.with_name(f'{file.name}.tmp')
+    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    save_file(state, unfinished, {'dsnet_mm': json.dumps(config)})
+    unfinished.rename(file)
+
+
+def _find(weights: str | Path) -> Path:
+    if str(weights) in names():
+        return FOLDER / f'{weights}.safetensors'
+    file = Path(weights)
+    if file.suffix in ('.pth', '.pt'):
+        raise ValueError(f'{file} is a checkpoint of a whole model: take the resizer out of it '
+                         'with tools/publish_resizer.py, or in a config use '
+                         "init_cfg=dict(type='Pretrained', checkpoint=..., "
+                         "prefix='data_preprocessor.resizer.')")
+    if not file.is_file():
+        raise FileNotFoundError(f'no trained resizer {str(weights)!r}: it is neither a file nor '
+                                f'one of {", ".join(names())}')
+    return file
