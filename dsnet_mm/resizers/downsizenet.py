@@ -264,8 +264,8 @@ class DownsizeNet(nn.Module):
         # Equal coefficients leave the prior's weights as they are.
         rise = self._RISE / coefficients.shape[1]
         weights = coefficients * (grid.prior() + rise) - rise / coefficients.shape[1]
-        # Not clamp: a weight of exactly zero must keep its gradient.
-        weights = weights * (weights >= 0)
+        # Cut at zero. Not by clamp: a weight of exactly zero must keep its gradient.
+        weights = F.threshold(weights, -torch.finfo(weights.dtype).tiny, 0)
         return weights / weights.sum(dim=1, keepdim=True)
 
     def _prepare(self, images: Tensor, size: Size) -> tuple[Tensor, sampling.Grid]:

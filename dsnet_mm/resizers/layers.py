@@ -125,4 +125,5 @@ def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     """Each channel of each image to mean 0 and variance 1: texture, whatever the value range."""
     # A channel without texture becomes zero, not amplified rounding errors.
     least = (1e-3 * mean).square() + torch.finfo(mean.dtype).tiny
-    return (images - mean.to(images)) * torch.rsqrt(variance + least).to(images)
+    scale = torch.rsqrt(variance + least)
+    return torch.addcmul((-mean * scale).to(images), images, scale.to(images))

@@ -55,7 +55,12 @@ class Axis(NamedTuple):
         if self.stride and starts[0] >= 0 and starts[-1] + length <= images.shape[dim]:
             step = (slice(None), ) * dim + (slice(None, None, self.stride), )
             return [images.narrow(dim, start, length)[step] for start in starts]
-        return images.index_select(dim, self.neighbours.flatten()).split(points, dim)
+        index = self.neighbours.flatten()
+        if dim == images.dim() - 1:  # single numbers, which index_select copies as if they were long
+            selected = images.gather(dim, index.expand(*images.shape[:-1], -1))
+        else:
+            selected = images.index_select(dim, index)
+        return selected.split(points, dim)
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.
