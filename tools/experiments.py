@@ -64,12 +64,13 @@ EXPERIMENTS = {
     # Only the resizer learns, in front of the model that 'main' trained behind bilinear: at the size
     # it was trained for, and at a smaller one.
     'frozen': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--arms', 'bilinear',
-                'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6),
-                net('window6-layers4', window=6, num_convs=4),
-                net('window6-sigmoid', window=6, activation='sigmoid'),
-                net('window6-no-prior', window=6, bilinear_prior=False)],
+                'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6)],
                [*SHORT, 'model.data_preprocessor.scale=0.2', '--train', 'resizer',
                 '--from', CHECKPOINT, *OURS]],
+    'frozen-ablation': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--arms', 'bilinear',
+                         net('window6', window=6), net('window6-layers4', window=6, num_convs=4),
+                         net('window6-sigmoid', window=6, activation='sigmoid'),
+                         net('window6-no-prior', window=6, bilinear_prior=False)]],
     # Both learn on from there, behind every resizer for the same steps.
     'finetune': [[*SHORT, '--finetune', '--from', CHECKPOINT, *OURS]],
 }

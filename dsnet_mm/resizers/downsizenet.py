@@ -197,7 +197,7 @@ class DownsizeNet(nn.Module):
         features = []
         if self.texture is not None:
             variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
-            texture = self.texture(standardize(images, mean, variance))
+            texture = self.texture(standardize(images, mean, variance).contiguous())
             features.append(floating_pooling(texture, grid))
         if self.distance is not None:
             encoded = self.distance(grid.distances()[None])
@@ -243,8 +243,7 @@ class DownsizeNet(nn.Module):
         return self._weigh(logits, grid)
 
     def _pooled_texture(self, images: Tensor, grid: sampling.Grid) -> Tensor:
-        # Channels last is far faster for so few, on the CPU and with half precision on a GPU.
-        features = images.contiguous(memory_format=torch.channels_last)
+        features = images
         *layers, last_but_one, _, last, relu = self.texture
         for layer in layers:
             features = layer(features)

@@ -117,13 +117,19 @@ def moments(images: Tensor, dtype: torch.dtype, budget: int) -> tuple[Tensor, Te
 
 def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
     mean = images.mean(dim=(2, 3), keepdim=True)
-    deviation = images - mean
-    return mean, (deviation * deviation).mean(dim=(2, 3), keepdim=True)
+    deviation = torch.linalg.vector_norm(images - mean, dim=(2, 3), keepdim=True)
+    return mean, deviation.square() / images[0, 0].numel()
 
 
 def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """Each channel of each image to mean 0 and variance 1: texture, whatever the value range."""
+    """Each channel of each image to mean 0 and variance 1: texture, whatever the value range.
+
+    Returns:
+        Tensor: (N, C, H, W), channels last in memory, which for so few is far faster to convolve,
+        on the CPU and with half precision on a GPU.
+    """
     # A channel without texture becomes zero, not amplified rounding errors.
     least = (1e-3 * mean).square() + torch.finfo(mean.dtype).tiny
     scale = torch.rsqrt(variance + least)
-    return torch.addcmul((-mean * scale).to(images), images, scale.to(images))
+    shift, scale = ((-mean * scale).to(images), scale.to(images))
+    return torch.addcmul(shift, images, scale).contiguous(memory_format=torch.channels_last)
