@@ -56,7 +56,7 @@ class Axis(NamedTuple):
             step = (slice(None), ) * dim + (slice(None, None, self.stride), )
             return [images.narrow(dim, start, length)[step] for start in starts]
         index = self.neighbours.flatten()
-        if dim == images.dim() - 1:  # single numbers, which index_select copies as if they were long
+        if dim == images.dim() - 1:  # index_select is slow with single numbers
             selected = images.gather(dim, index.expand(*images.shape[:-1], -1))
         else:
             selected = images.index_select(dim, index)
