@@ -24,8 +24,7 @@ class Downsize(v2.Transform):
 
     Takes what ``v2.Resize`` takes: PIL images, tensors (..., C, H, W) in RGB order and everything
     in ``tv_tensors``, alone or nested. Tensors keep their dtype, unsigned 8-bit ones are rounded.
-    PIL images keep their mode or become those of
-    :func:`~dsnet_mm.transforms.pil.resize_pil`.
+    What becomes of the modes of PIL images says :func:`~dsnet_mm.transforms.pil.resize_pil`.
 
     Args:
         size (tuple[int, int], optional): Height and width of every resized image in pixels.
