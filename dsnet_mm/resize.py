@@ -47,10 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
             resize_file(source, target, downsize)
         except (OSError, ValueError) as error:
             failures[source] = error
-    for source, error in failures.items():
-        console.print(f'{source}: {error}', style='red', markup=False, highlight=False)
-    console.print(f'{len(outputs) - len(failures)} of {len(outputs)} images resized into '
-                  f'{args.out}', markup=False)
+    report = [f'{source}: {error}' for source, error in failures.items()]
+    done = len(outputs) - len(failures)
+    report.append(f'{done} of {len(outputs)} images resized into {args.out}')
+    console.print(*report, sep='\n', markup=False, highlight=False, soft_wrap=True)
     return int(bool(failures))
 
 
@@ -65,9 +65,8 @@ def make_parser() -> argparse.ArgumentParser:
     size.add_argument('--scale', type=float, help='factor for both sides')
     size.add_argument('--short-edge', type=int, metavar='PIXELS',
                       help='the shorter side; the ratio is kept')
-    parser.add_argument('--weights', help='a .safetensors file, or one of '
-                        f'{", ".join(pretrained.names()) or "none yet"} (default: no weights, '
-                        'which is bilinear interpolation)')
+    parser.add_argument('--weights', help='a trained resizer: a .safetensors file or one of '
+                        f'{pretrained.names()} (default: bilinear interpolation)')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='output folder')
     parser.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
     return parser
