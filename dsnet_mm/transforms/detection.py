@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dsnet_mm.resizers import DownsizeNet, OutputSize
 from dsnet_mm.resizers.run import run
@@ -57,7 +58,8 @@ class DownsizeRCNNTransform(GeneralizedRCNNTransform):
         self.resizer = DownsizeNet() if resizer is None else resizer
 
     @classmethod
-    def replacing(cls, transform: GeneralizedRCNNTransform, **kwargs) -> DownsizeRCNNTransform:
+    def replacing(cls, transform: GeneralizedRCNNTransform,
+                  **kwargs: Any) -> DownsizeRCNNTransform:
         """One with the normalisation and padding of a model's present transform.
 
         Args:

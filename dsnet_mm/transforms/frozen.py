@@ -1,4 +1,6 @@
 """A trained resizer that stays as it is, for images of any kind of number."""
+from __future__ import annotations
+
 import copy
 
 from dsnet_mm.resizers.run import run
@@ -21,7 +23,7 @@ class FrozenResizer(nn.Module):
         self.resizer = copy.deepcopy(resizer).eval().requires_grad_(False)
         self.channel_order = channel_order
 
-    def train(self, mode: bool = True) -> nn.Module:
+    def train(self, mode: bool = True) -> FrozenResizer:
         """Stays in evaluation mode: nothing in it learns."""
         return super().train(False)
 

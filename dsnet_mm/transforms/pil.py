@@ -24,10 +24,10 @@ def resize_pil(image: Image.Image, size: Size, resizer: nn.Module) -> Image.Imag
         return _resize_numbers(image, size, resizer)
     if image.has_transparency_data:
         # Premultiplied, as in Pillow's own resize: what cannot be seen does not blend in.
-        *colors, alpha = image.convert('RGBA').convert('RGBa').split()
-        colors = _resize_bytes(Image.merge('RGB', colors), size, resizer).split()
+        *bands, alpha = image.convert('RGBA').convert('RGBa').split()
+        colors = _resize_bytes(Image.merge('RGB', bands), size, resizer)
         alpha = _resize_bytes(alpha, size, resizer)
-        return Image.merge('RGBa', (*colors, alpha)).convert('RGBA')
+        return Image.merge('RGBa', (*colors.split(), alpha)).convert('RGBA')
     if image.mode not in ('L', 'RGB'):
         image = image.convert('L' if image.mode == '1' else 'RGB')
     return _resize_bytes(image, size, resizer)

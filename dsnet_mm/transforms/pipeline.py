@@ -1,4 +1,6 @@
 """A trained, frozen resizer in the data pipeline of any OpenMMLab model."""
+from typing import Any
+
 from dsnet_mm.registry import TRANSFORMS, build_resizer
 from dsnet_mm.transforms.frozen import FrozenResizer
 
@@ -30,7 +32,7 @@ class DownsizeResize(BaseTransform):
         FileNotFoundError: If there are no such weights.
     """
 
-    def __init__(self, resizer: dict | None = None, **kwargs) -> None:
+    def __init__(self, resizer: dict | None = None, **kwargs: Any) -> None:
         if 'interpolation' in kwargs:
             raise ValueError(f'interpolation={kwargs["interpolation"]!r} has no meaning here: the '
                              "resizer resizes the image; use dict(type='Resize') instead, or "

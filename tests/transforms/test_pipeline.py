@@ -1,8 +1,10 @@
 """The transform for OpenMMLab's data pipelines."""
 import copy
 import pickle
+from pathlib import Path
 
 from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeNet
+from dsnet_mm.config import build_model, load_config
 from dsnet_mm.resizers import pretrained
 
 import cv2
@@ -17,8 +19,12 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmdet.utils import register_all_modules as register_mmdet
 from mmengine.dataset import Compose
+from mmengine.optim import OptimWrapper
 from mmengine.registry import TRANSFORMS, DefaultScope
+from mmengine.runner import Runner
 from mmseg.utils import register_all_modules as register_mmseg
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mini'
 
 register_mmdet(init_default_scope=False)
 register_mmseg(init_default_scope=False)
@@ -152,3 +158,32 @@ def test_survives_pickling_and_shows_itself():
 def test_bad_arguments(kwargs, error, message):
     with pytest.raises(error, match=message):
         TRANSFORMS.build(dict(type='dsnet_mm.DownsizeResize', **kwargs))
+
+
+def test_trains_and_predicts_with_a_model_and_workers(weights, data_root):
+    """mini RefineDet with the resizer in its pipelines instead of in front of it."""
+    cfg = load_config(str(CONFIGS / 'refinedet_bccd.py'), dict(data_root=f'{data_root}/bccd/'))
+    stock = dict(cfg.model.data_preprocessor, type='DetDataPreprocessor')
+    del stock['target_size']
+    cfg.model.data_preprocessor = stock
+    loaders = {}
+    for name, index in (('train', 2), ('val', 1)):
+        loader = cfg[f'{name}_dataloader']
+        resize = loader.dataset.pipeline[index]
+        assert resize.type == 'Resize'
+        resize.update(type='dsnet_mm.DownsizeResize', scale=(160, 160),
+                      resizer=dict(weights=weights))
+        loader.update(num_workers=2, batch_size=2)
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            loaders[name] = Runner.build_dataloader(loader, seed=0)
+    model = build_model(cfg)
+    model.init_weights()
+    batch = next(iter(loaders['train']))
+    assert all(image.shape == (3, 160, 160) for image in batch['inputs'])
+    losses = model.train_step(batch, OptimWrapper(torch.optim.SGD(model.parameters(), 1e-3)))
+    assert all(value.isfinite() for value in losses.values())
+    with torch.no_grad():
+        predictions = model.val_step(next(iter(loaders['val'])))
+    boxes = torch.cat([sample.pred_instances.bboxes for sample in predictions])
+    # In the original image of 640x480 pixels again.
+    assert boxes[:, [0, 2]].max() > 320 and boxes[:, [1, 3]].max() > 240
