@@ -46,8 +46,21 @@ class DownsizeSegmentation(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """The model's logits (``out``, and ``aux`` if it has any) for images (N, C, H, W) in RGB
-        order: (N, num_classes, H, W) each."""
+        """Computes the model's logits.
+
+        Args:
+            images (Tensor): (N, C, H, W) RGB, normalised as the model wants them.
+
+        Returns:
+            dict[str, Tensor]: (N, num_classes, H, W) ``out``, and ``aux`` if the model has it.
+
+        Raises:
+            TypeError: If the images are not floating-point.
+            ValueError: If they have the wrong shape.
+        """
+        if not images.is_floating_point():
+            raise TypeError('images must be floating-point and normalised as the model wants them, '
+                            f'got {images.dtype}')
         size_in = images.shape[-2:]
         small = run(self.resizer, images, self.output_size(*size_in), channel_order='rgb')
         return {name: F.interpolate(logits, size_in, mode='bilinear', align_corners=False)

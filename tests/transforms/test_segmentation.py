@@ -55,6 +55,14 @@ def test_bad_size():
         DownsizeSegmentation(Pixelwise())
 
 
+@pytest.mark.parametrize('images, error, message', [
+    (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, 'floating-point.*uint8'),
+    (torch.rand(3, 8, 8), ValueError, r'\(N, C, H, W\)')])
+def test_bad_images(images, error, message):
+    with pytest.raises(error, match=message):
+        DownsizeSegmentation(Pixelwise(), scale=0.5)(images)
+
+
 def street_scene(data_root, index: int) -> tuple[Tensor, Tensor]:
     """An image (3, 180, 240) and its labels (180, 240)."""
     file = sorted((data_root / 'camvid/img_dir/train').iterdir())[index]
