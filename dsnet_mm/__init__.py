@@ -15,6 +15,7 @@ _NEEDS_OPENMMLAB = {
     'DownsizeDetDataPreprocessor': ('dsnet_mm.preprocessors.det', 'mmdet'),
     'DownsizeSegDataPreProcessor': ('dsnet_mm.preprocessors.seg', 'mmseg'),
     'DownsizeMixin': ('dsnet_mm.preprocessors.mixin', 'mmengine'),
+    'DownsizeResize': ('dsnet_mm.transforms.pipeline', 'mmcv'),
 }
 __all__ = ['DownsizeNet', 'FixedResizer']
 

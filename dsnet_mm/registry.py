@@ -1,4 +1,4 @@
-"""This package's registry of modules, a child of mmengine's.
+"""This package's registries, children of mmengine's.
 
 mmengine imports this file when it meets a type like ``dsnet_mm.DownsizeDetDataPreprocessor``, so
 configs need no ``custom_imports``.
@@ -10,10 +10,11 @@ from dsnet_mm.resizers import pretrained
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 from torch import nn
 
-__all__ = ['HOOKS', 'MODELS', 'build_resizer']
+__all__ = ['HOOKS', 'MODELS', 'TRANSFORMS', 'build_resizer']
 
 # A user of mmdet need not have mmseg, nor the other way round.
 _LOCATIONS = {
@@ -31,6 +32,9 @@ MODELS = Registry(
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='dsnet_mm',
     locations=['dsnet_mm.hooks', 'dsnet_mm.visualization'])
+TRANSFORMS = Registry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope='dsnet_mm',
+    locations=['dsnet_mm.transforms.pipeline'])
 
 RESIZERS = ('DownsizeNet', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
 for _name in RESIZERS:

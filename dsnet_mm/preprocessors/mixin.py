@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dsnet_mm.preprocessors.samples import rescale_ground_truth, rescale_input_frame
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
+from dsnet_mm.resizers.run import run
 from dsnet_mm.resizers.size import Size, check_images
 
 import torch
@@ -137,14 +138,7 @@ class DownsizeMixin:
 
     def _resize_batch(self, images: Tensor) -> Tensor:
         check_images(images)
-        given = images.dtype
-        if images.is_floating_point():
-            images = images.to(next((p.dtype for p in self.resizer.parameters()), torch.float32))
-        # Training preprocesses inside autocast and validation outside: both must agree.
-        with torch.autocast(images.device.type, enabled=False):
-            resized = self.resizer(images, self.output_size(*images.shape[-2:]))
-        # Some interpolations overshoot; what reads bytes later (BoxInst) would wrap around.
-        return resized.clamp(0, 255) if given == torch.uint8 else resized
+        return run(self.resizer, images, self.output_size(*images.shape[-2:]))
 
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:

@@ -1,0 +1,32 @@
+"""Running any resizer inside a larger program, whatever the images' precision and channel order."""
+from dsnet_mm.resizers.size import Size
+
+import torch
+from torch import Tensor, nn
+
+
+def run(resizer: nn.Module, images: Tensor, size: Size, channel_order: str = 'bgr') -> Tensor:
+    """Resizes images in the resizer's own precision.
+
+    All resizers of this package see colours as mmcv loads them, BGR. Images in RGB are flipped
+    before and after, so that a resizer trained in one place serves in all others.
+
+    Args:
+        resizer (nn.Module): Takes images and a size.
+        images (Tensor): (N, C, H, W), floating-point or unsigned 8-bit.
+        size (tuple[int, int]): Height and width of the output in pixels.
+        channel_order (str): ``'bgr'`` or ``'rgb'``, of images with three channels.
+
+    Returns:
+        Tensor: (N, C, h, w), floating-point.
+    """
+    flip = channel_order == 'rgb' and images.dim() == 4 and images.shape[1] == 3
+    given = images.dtype
+    if images.is_floating_point():
+        images = images.to(next((p.dtype for p in resizer.parameters()), torch.float32))
+    # Training preprocesses inside autocast and validation outside: both must agree.
+    with torch.autocast(images.device.type, enabled=False):
+        resized = resizer(images.flip(1) if flip else images, size)
+    # Some interpolations overshoot; what reads bytes later (BoxInst) would wrap around.
+    resized = resized.clamp(0, 255) if given == torch.uint8 else resized
+    return resized.flip(1) if flip else resized

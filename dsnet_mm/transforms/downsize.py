@@ -1,0 +1,84 @@
+"""A trained, frozen resizer among torchvision's transforms."""
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dsnet_mm.resizers import DownsizeNet, OutputSize
+from dsnet_mm.resizers.size import Size, check_size
+from dsnet_mm.transforms.frozen import FrozenResizer
+from dsnet_mm.transforms.pil import resize_pil
+
+import PIL.Image
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+
+class Downsize(v2.Transform):
+    """Resizes images by a resizer; boxes, masks and key points follow as in ``v2.Resize``.
+
+    ::
+
+        transform = v2.Compose([v2.RandomHorizontalFlip(), Downsize((320, 320), weights=...)])
+
+    Takes what ``v2.Resize`` takes: PIL images, tensors (..., C, H, W) in RGB order and everything
+    in ``tv_tensors``, alone or nested. Tensors keep their dtype, unsigned 8-bit ones are rounded.
+    What becomes of the modes of PIL images says :func:`~dsnet_mm.transforms.pil.resize_pil`.
+
+    Args:
+        size (tuple[int, int], optional): Height and width of every resized image in pixels.
+        scale (float | tuple[float, float], optional): Factor for both sides, or for height and
+            width.
+        short_edge (int, optional): Pixels of the shorter side; the ratio is kept. Exactly one of
+            the three must be given, see :class:`~dsnet_mm.resizers.OutputSize`.
+        weights (str | Path, optional): A trained resizer, as in :meth:`DownsizeNet.from_pretrained
+            <dsnet_mm.DownsizeNet.from_pretrained>`.
+        resizer (nn.Module, optional): Any resizer instead of ``weights``; it is copied and, as all
+            of this package, sees BGR. Without either, an untrained ``DownsizeNet``, which is
+            bilinear interpolation (without antialiasing).
+
+    Raises:
+        ValueError, TypeError: If the size is missing, ambiguous or wrong, or both weights and a
+            resizer are given.
+        FileNotFoundError: If there are no such weights.
+    """
+
+    def __init__(self,
+                 size: Sequence[int] | None = None,
+                 scale: float | Sequence[float] | None = None,
+                 short_edge: int | None = None,
+                 weights: str | Path | None = None,
+                 resizer: nn.Module | None = None) -> None:
+        super().__init__()
+        if size is not None:
+            size = check_size(size)  # the error then names this argument
+        self.output_size = OutputSize(size, scale, short_edge)
+        if weights is not None and resizer is not None:
+            raise ValueError(f'give weights or a resizer, not both: got weights={str(weights)!r} '
+                             f'and a {type(resizer).__name__}')
+        if resizer is None:
+            resizer = DownsizeNet() if weights is None else DownsizeNet.from_pretrained(weights)
+        self.resizer = FrozenResizer(resizer, channel_order='rgb')
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Resizes one image, or what belongs to one, by the factor of its own size."""
+        height, width = v2.functional.get_size(inpt)
+        size = self.output_size(height, width)
+        if isinstance(inpt, PIL.Image.Image):
+            return resize_pil(inpt, size, self.resizer)
+        if isinstance(inpt, (tv_tensors.Image, tv_tensors.Video)):
+            return tv_tensors.wrap(self._resize(inpt.as_subclass(Tensor), size), like=inpt)
+        if isinstance(inpt, tv_tensors.TVTensor):
+            return v2.Resize(size, antialias=True)(inpt)
+        return self._resize(inpt, size)
+
+    _transform = transform  # its name before torchvision 0.21
+
+    def _resize(self, images: Tensor, size: Size) -> Tensor:
+        leading = images.shape[:-3]
+        batch = images.reshape(math.prod(leading), *images.shape[-3:])
+        return self.resizer(batch, size).reshape(*leading, -1, *size)
+
+    def extra_repr(self) -> str:
+        return repr(self.output_size)

@@ -1,0 +1,56 @@
+"""A trained resizer that stays as it is, for images of any kind of number."""
+from __future__ import annotations
+
+import copy
+
+from dsnet_mm.resizers.run import run
+from dsnet_mm.resizers.size import Size
+
+import torch
+from torch import Tensor, nn
+
+
+class FrozenResizer(nn.Module):
+    """Resizes without gradients and keeps the images' dtype.
+
+    Args:
+        resizer (nn.Module): The resizer; it is copied.
+        channel_order (str): ``'bgr'`` or ``'rgb'``, of the images.
+    """
+
+    def __init__(self, resizer: nn.Module, channel_order: str) -> None:
+        super().__init__()
+        self.resizer = copy.deepcopy(resizer).eval().requires_grad_(False)
+        self.channel_order = channel_order
+
+    def train(self, mode: bool = True) -> FrozenResizer:
+        """Stays in evaluation mode: nothing in it learns."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, size: Size) -> Tensor:
+        """Resizes images.
+
+        Args:
+            images (Tensor): (N, C, H, W), floating-point or integers in any value range. Gray ones
+                (one channel) are shown to a network for colours as three equal channels.
+            size (tuple[int, int]): Height and width of the output in pixels.
+
+        Returns:
+            Tensor: (N, C, h, w) of the same dtype; integers are rounded and stay in its range.
+
+        Raises:
+            TypeError, ValueError: If images or size are not what the resizer takes.
+        """
+        given = images.dtype
+        is_integer = not (given.is_floating_point or given.is_complex or given == torch.bool)
+        if is_integer and given != torch.uint8:
+            images = images.float()
+        gray = images.dim() == 4 and images.shape[1] == 1
+        if gray and getattr(self.resizer, 'in_channels', 1) == 3:
+            images = images.expand(-1, 3, -1, -1)
+        resized = run(self.resizer, images, size, self.channel_order)
+        if is_integer:
+            limits = torch.iinfo(given)
+            resized = resized.round().clamp(limits.min, limits.max)
+        return (resized[:, :1] if gray else resized).to(given)

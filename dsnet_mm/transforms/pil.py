@@ -1,0 +1,47 @@
+"""PIL images of every mode in front of a resizer, which sees colours or gray."""
+from dsnet_mm.resizers.size import Size
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as F
+
+
+def resize_pil(image: Image.Image, size: Size, resizer: nn.Module) -> Image.Image:
+    """Resizes a PIL image.
+
+    RGB and gray images (8-bit, 16-bit, integers, floating-point) keep their mode. Images with
+    transparency become RGBA, their colours and their transparency each resized as an image. Black
+    and white becomes gray, every other mode (palette, CMYK, YCbCr, ...) RGB.
+
+    Args:
+        image (Image): Of any mode.
+        size (tuple[int, int]): Height and width of the output in pixels.
+        resizer (nn.Module): Takes (1, C, H, W) in RGB order or gray, and keeps the dtype.
+    """
+    if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
+        return _resize_numbers(image, size, resizer)
+    if image.has_transparency_data:
+        # Premultiplied, as in Pillow's own resize: what cannot be seen does not blend in.
+        *bands, alpha = image.convert('RGBA').convert('RGBa').split()
+        colors = _resize_bytes(Image.merge('RGB', bands), size, resizer)
+        alpha = _resize_bytes(alpha, size, resizer)
+        return Image.merge('RGBa', (*colors.split(), alpha)).convert('RGBA')
+    if image.mode not in ('L', 'RGB'):
+        image = image.convert('L' if image.mode == '1' else 'RGB')
+    return _resize_bytes(image, size, resizer)
+
+
+def _resize_bytes(image: Image.Image, size: Size, resizer: nn.Module) -> Image.Image:
+    return F.to_pil_image(resizer(F.pil_to_tensor(image)[None], size)[0])
+
+
+def _resize_numbers(image: Image.Image, size: Size, resizer: nn.Module) -> Image.Image:
+    pixels = np.asarray(image)
+    resized: Tensor = resizer(torch.from_numpy(pixels.astype(np.float32))[None, None], size)
+    numbers = resized[0, 0].numpy()
+    if pixels.dtype.kind == 'f':
+        return Image.fromarray(numbers)
+    limits, native = np.iinfo(pixels.dtype), pixels.dtype.newbyteorder('=')
+    return Image.fromarray(np.rint(numbers).clip(limits.min, limits.max).astype(native))

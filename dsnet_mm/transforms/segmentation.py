@@ -1,0 +1,70 @@
+"""A resizer that trains with one of torchvision's segmentation models."""
+from collections.abc import Sequence
+
+from dsnet_mm.resizers import DownsizeNet, OutputSize
+from dsnet_mm.resizers.run import run
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DownsizeSegmentation(nn.Module):
+    """A model of ``torchvision.models.segmentation`` behind a resizer.
+
+    ::
+
+        model = torchvision.models.segmentation.deeplabv3_resnet50(num_classes=12)
+        model = DownsizeSegmentation(model, scale=0.5)
+
+    The model sees small images. Its logits are enlarged to the images given, so that labels and
+    everything else stay as they were.
+
+    Args:
+        model (nn.Module): Takes images (N, C, h, w) and returns a dict of logits.
+        size (tuple[int, int], optional): Height and width of every resized image in pixels.
+        scale (float | tuple[float, float], optional): Factor for both sides, or for height and
+            width.
+        short_edge (int, optional): Pixels of the shorter side; the ratio is kept. Exactly one of
+            the three must be given, see :class:`~dsnet_mm.resizers.OutputSize`.
+        resizer (nn.Module, optional): By default an untrained ``DownsizeNet``. It sees BGR, as all
+            of this package.
+
+    Raises:
+        ValueError, TypeError: If the size is missing, ambiguous or wrong.
+    """
+
+    def __init__(self,
+                 model: nn.Module,
+                 *,
+                 size: Sequence[int] | None = None,
+                 scale: float | Sequence[float] | None = None,
+                 short_edge: int | None = None,
+                 resizer: nn.Module | None = None) -> None:
+        super().__init__()
+        self.output_size = OutputSize(size, scale, short_edge)
+        self.resizer = DownsizeNet() if resizer is None else resizer
+        self.model = model
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Computes the model's logits.
+
+        Args:
+            images (Tensor): (N, C, H, W) RGB, normalised as the model wants them.
+
+        Returns:
+            dict[str, Tensor]: (N, num_classes, H, W) ``out``, and ``aux`` if the model has it.
+
+        Raises:
+            TypeError: If the images are not floating-point.
+            ValueError: If they have the wrong shape.
+        """
+        if not images.is_floating_point():
+            raise TypeError('images must be floating-point and normalised as the model wants them, '
+                            f'got {images.dtype}')
+        size_in = images.shape[-2:]
+        small = run(self.resizer, images, self.output_size(*size_in), channel_order='rgb')
+        return {name: F.interpolate(logits, size_in, mode='bilinear', align_corners=False)
+                for name, logits in self.model(small).items()}
+
+    def extra_repr(self) -> str:
+        return repr(self.output_size)
