@@ -15,6 +15,10 @@ _NEEDS_OPENMMLAB = {
     'DownsizeDetDataPreprocessor': ('dsnet_mm.preprocessors.det', 'mmdet'),
     'DownsizeSegDataPreProcessor': ('dsnet_mm.preprocessors.seg', 'mmseg'),
     'DownsizeMixin': ('dsnet_mm.preprocessors.mixin', 'mmengine'),
+    'LearnedInterpolation': ('dsnet_mm.necks.interpolation', 'mmengine'),
+    'DownsizeNeck': ('dsnet_mm.necks.downsize_neck', 'mmengine'),
+    'DownsizeFPN': ('dsnet_mm.necks.fpn', 'mmdet'),
+    'DownsizeSepASPPHead': ('dsnet_mm.models.sep_aspp_head', 'mmseg'),
 }
 __all__ = ['DownsizeNet', 'FixedResizer']
 
