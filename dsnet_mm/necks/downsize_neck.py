@@ -17,8 +17,8 @@ class DownsizeNeck(BaseModule):
         neck=[dict(type='FPN', in_channels=[64, 128, 256, 512], out_channels=256, num_outs=4),
               dict(type='dsnet_mm.DownsizeNeck', in_channels=[256] * 4, to_level=0)]
 
-    A level that keeps its size by definition, with the factor 1 or the one that the others are
-    resized to, is left as it is. A head behind it must know the new strides.
+    A level with the factor 1, and the one that the others are resized to, is left as it is. A head
+    behind it must know the new strides.
 
     Args:
         in_channels (Sequence[int]): Channels of each level.

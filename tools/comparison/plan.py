@@ -25,7 +25,6 @@ def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path,
         mode (str): ``'train'``, ``'resizer'`` (the model stays as it is) or ``'finetune'``.
         metric (str): Key of the metric to show.
     """
-    total = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
     runs = []
     for seed in seeds:
         for arm, options in arms.items():
@@ -36,6 +35,7 @@ def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path,
             merge_options(run_cfg, options)
             if arm == HIGH_RES:
                 run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
+            total = run_cfg.train_cfg.get('max_epochs') or run_cfg.train_cfg.max_iters
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
             run_cfg.work_dir = None  # the worker's, so that a folder may be moved
             hooks = run_cfg.default_hooks
