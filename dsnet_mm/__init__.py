@@ -16,6 +16,10 @@ _NEEDS_OPENMMLAB = {
     'DownsizeSegDataPreProcessor': ('dsnet_mm.preprocessors.seg', 'mmseg'),
     'DownsizeMixin': ('dsnet_mm.preprocessors.mixin', 'mmengine'),
     'DownsizeResize': ('dsnet_mm.transforms.pipeline', 'mmcv'),
+    'LearnedInterpolation': ('dsnet_mm.necks.interpolation', 'mmengine'),
+    'DownsizeNeck': ('dsnet_mm.necks.downsize_neck', 'mmengine'),
+    'DownsizeFPN': ('dsnet_mm.necks.fpn', 'mmdet'),
+    'DownsizeSepASPPHead': ('dsnet_mm.models.sep_aspp_head', 'mmseg'),
 }
 __all__ = ['DownsizeNet', 'FixedResizer']
 

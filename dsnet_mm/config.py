@@ -1,4 +1,5 @@
 """Loading the config of a run, and building what it describes."""
+import copy
 from typing import Any
 
 from mmengine.config import Config
@@ -6,14 +7,29 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-RESIZER_TYPE = 'model.data_preprocessor.resizer.type'
+RESIZER = 'model.data_preprocessor.resizer'
 
 
 def load_config(config: str, options: dict | None = None) -> Config:
     """Loads a config and merges options into it, as OpenMMLab's tools do.
 
-    On top of what they do, two settings hold wherever the config repeats them, and a third takes
-    what belongs to it along:
+    Args:
+        config (str): A path, or ``mmdet::...`` or ``mmseg::...`` for a config of these packages.
+        options (dict, optional): The key-value pairs of ``--cfg-options``.
+
+    Raises:
+        ValueError: As :func:`merge_options`.
+    """
+    cfg = get_config(config) if '::' in config else Config.fromfile(config)
+    merge_options(cfg, options or {})
+    return cfg
+
+
+def merge_options(cfg: Config, options: dict) -> None:
+    """Merges options into a config.
+
+    On top of what OpenMMLab's tools do, two settings hold wherever the config repeats them, and a
+    third takes what belongs to it along:
 
     - ``data_root`` among the options replaces the config's own data root in every data set and
       in every path below it, such as the evaluators' annotation files;
@@ -23,21 +39,19 @@ def load_config(config: str, options: dict | None = None) -> Config:
       set for it.
 
     Args:
-        config (str): A path, or ``mmdet::...`` or ``mmseg::...`` for a config of these packages.
-        options (dict, optional): The key-value pairs of ``--cfg-options``.
+        cfg (Config): Is changed.
+        options (dict): The key-value pairs of ``--cfg-options``.
 
     Raises:
         ValueError: If ``data_root`` is set for a config without one, or only the top-level
             preprocessor is one of this package.
     """
-    cfg = get_config(config) if '::' in config else Config.fromfile(config)
-    options = dict(options or {})
+    options = copy.deepcopy(options)  # mmengine takes some of it along, and some away
     if 'data_root' in options:
         _move_data_root(cfg, options['data_root'])
-    preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
-    kind = (preprocessor.get('resizer') or {}).get('type', 'DownsizeNet')
-    if options.get(RESIZER_TYPE, kind) != kind:
-        preprocessor.pop('resizer', None)
+    kind = resizer_config(cfg)['type']
+    if options.get(f'{RESIZER}.type', kind) != kind:
+        _preprocessor(cfg).pop('resizer', None)
     cfg.merge_from_dict(options)
 
     top, model = cfg.get('data_preprocessor'), cfg.get('model', {}).get('data_preprocessor')
@@ -46,7 +60,15 @@ def load_config(config: str, options: dict | None = None) -> Config:
             raise ValueError(f'{top.type} is set at the top level only, which training ignores: '
                              'set model.data_preprocessor')
         cfg.data_preprocessor = model
-    return cfg
+
+
+def resizer_config(cfg: Config) -> dict:
+    """The config of the resizer in front of a config's model, with its type."""
+    return {'type': 'DownsizeNet', **(_preprocessor(cfg).get('resizer') or {})}
+
+
+def _preprocessor(cfg: Config) -> dict:
+    return cfg.get('model', {}).get('data_preprocessor') or {}
 
 
 def build_model(cfg: Config, module: dict | None = None) -> nn.Module:

@@ -18,9 +18,11 @@ __all__ = ['HOOKS', 'MODELS', 'TRANSFORMS', 'build_resizer']
 
 # A user of mmdet need not have mmseg, nor the other way round.
 _LOCATIONS = {
-    'mmdet': ['dsnet_mm.preprocessors.det', 'dsnet_mm.models.vgg', 'dsnet_mm.models.refinedet',
-              'dsnet_mm.models.light_head'],
-    'mmseg': ['dsnet_mm.preprocessors.seg', 'dsnet_mm.models.fcn8s', 'dsnet_mm.models.spnet'],
+    'mmengine': ['dsnet_mm.necks.interpolation', 'dsnet_mm.necks.downsize_neck'],
+    'mmdet': ['dsnet_mm.preprocessors.det', 'dsnet_mm.necks.fpn', 'dsnet_mm.models.vgg',
+              'dsnet_mm.models.refinedet', 'dsnet_mm.models.light_head'],
+    'mmseg': ['dsnet_mm.preprocessors.seg', 'dsnet_mm.models.fcn8s', 'dsnet_mm.models.spnet',
+              'dsnet_mm.models.sep_aspp_head'],
 }
 
 MODELS = Registry(

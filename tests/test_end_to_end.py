@@ -83,6 +83,7 @@ def train(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
     ('refinedet', 100, 0.9, {'model.bbox_head.num_classes': 2}),
     ('lighthead', 100, 0.9, {'model.roi_head.bbox_head.num_classes': 2}),
     ('detr', 300, 0.8, {'model.bbox_head.num_classes': 2}),
+    ('atss', 100, 0.9, {'model.bbox_head.num_classes': 2}),
 ])
 def test_detectors_find_their_objects_in_the_original_images(
         name, epochs, threshold, options, eight_images, tmp_path):
@@ -113,6 +114,8 @@ def test_detectors_find_their_objects_in_the_original_images(
     ('deeplabv3plus', 320),
     pytest.param('fcn', 160, marks=pytest.mark.slow),
     pytest.param('spnet', 240, marks=pytest.mark.slow),
+    pytest.param('fpn', 320, marks=pytest.mark.slow),
+    pytest.param('deeplabv3plus-learned', 320, marks=pytest.mark.slow),
 ])
 def test_segmenters_find_their_areas_in_the_original_images(name, epochs, eight_images, tmp_path):
     cfg = load_config(str(ROOT / f'configs/mini/{name}_textures.py'))

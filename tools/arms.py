@@ -1,6 +1,8 @@
-"""Resizers by name, for comparisons."""
+"""What is compared: resizers by name, or options of a config."""
 import ast
 import re
+
+from dsnet_mm.config import RESIZER
 
 ARMS = {
     'bilinear': dict(type='FixedResizer', mode='bilinear'),
@@ -32,10 +34,39 @@ def parse_arm(text: str) -> tuple[str, dict]:
             raise ValueError(f'unknown arm {name!r}: use one of {", ".join(ARMS)}, '
                              "or name=dict(type='DownsizeNet', ...) for your own")
         return name, dict(ARMS[name])
-    # The name becomes a folder's.
+    _check_name(name)
+    return name, _parse_dict(value)
+
+
+def parse_options(text: str) -> tuple[str, dict]:
+    """Reads an arm of a comparison: a resizer, as :func:`parse_arm` does, or options of the config,
+    as in ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``.
+
+    Returns:
+        tuple[str, dict]: The arm's name and the options that it sets.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    name, _, value = text.partition('=')
+    if not value.startswith('{'):
+        name, resizer = parse_arm(text)
+        return name, {RESIZER: resizer}
+    _check_name(name)
+    try:
+        options = ast.literal_eval(value)
+    except (SyntaxError, ValueError, TypeError):
+        options = None
+    if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
+        raise ValueError("an arm's options must be {'model.neck.type': 'FPN', ...}, a Python dict "
+                         f'of plain values by dotted keys, got {value!r}')
+    return name, options
+
+
+def _check_name(name: str) -> None:
+    # It becomes a folder's.
     if not re.fullmatch(r'[\w.+-]*\w', name):
         raise ValueError(f'an arm is named with letters, digits and ._+-, got {name!r}')
-    return name, _parse_dict(value)
 
 
 def _parse_dict(text: str) -> dict:

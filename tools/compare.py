@@ -1,4 +1,6 @@
-"""Trains one config behind several resizers with several seeds, and says what the difference is.
+"""Trains one config in several arms with several seeds, and says what the difference is.
+
+An arm is a resizer in front of the model, or other options of the config.
 
 Writes results.json, report.md and report.html to the work dir (docs/compare.md has the layout).
 Started again, it keeps what is finished and goes on with what is not.
@@ -9,10 +11,10 @@ import sys
 from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
-from dsnet_mm.config import load_config
+from dsnet_mm.config import RESIZER, load_config
 
 import torch
-from arms import ARMS, parse_arm
+from arms import ARMS, parse_options
 from comparison.plan import HIGH_RES, check_config, main_metric, plan
 from comparison.report import summary_table, write_reports
 from comparison.results import collect, read, up_to_date
@@ -24,11 +26,12 @@ from rich.console import Console
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f'arms: {", ".join(ARMS)}, or "name=dict(type=\'DownsizeNet\', ...)"')
+        epilog=f'arms: {", ".join(ARMS)}, "name=dict(type=\'DownsizeNet\', ...)", or options of '
+        'the config: "name={\'model.neck.type\': \'dsnet_mm.DownsizeFPN\'}"')
     parser.add_argument('config', nargs='?', help='with a resizer\'s line; a path, or mmdet::... '
                         'or mmseg::... with the line among the --cfg-options')
     parser.add_argument('--arms', nargs='+', default=['bilinear', 'downsizenet'], metavar='ARM',
-                        help='resizers to compare; the others with the first')
+                        help='what to compare; the others with the first')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--work-dir', type=Path, help='folder for runs and reports '
                         '(default: work_dirs/compare/<name of the config>)')
@@ -69,18 +72,18 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def parse_arms(texts: list[str], high_res: bool) -> dict[str, dict]:
-    """Resizers' configs by name.
+    """The options that each arm sets, by its name.
 
     Raises:
         ValueError: If one is unknown, or a name given twice.
     """
     arms: dict[str, dict] = {}
-    for name, resizer in map(parse_arm, texts):
+    for name, options in map(parse_options, texts):
         if name in arms or name == HIGH_RES:
             raise ValueError(f'the arm {name!r} is there already: give each a name of its own')
-        arms[name] = resizer
+        arms[name] = options
     if high_res:
-        arms[HIGH_RES] = dict(type='FixedResizer', mode='bilinear')
+        arms[HIGH_RES] = {RESIZER: dict(type='FixedResizer', mode='bilinear')}
     return arms
 
 

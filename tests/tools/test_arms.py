@@ -1,3 +1,4 @@
+from dsnet_mm.config import RESIZER
 from dsnet_mm.registry import build_resizer
 
 import arms
@@ -44,3 +45,30 @@ def test_an_arm_of_ones_own():
 def test_bad_arms(text, message):
     with pytest.raises(ValueError, match=message):
         arms.parse_arm(text)
+
+
+def test_an_arm_of_a_comparison_is_a_resizer_or_options_of_the_config():
+    assert arms.parse_options('muller') == ('muller', {RESIZER: dict(type='MULLER')})
+    _, options = arms.parse_options("wide=dict(type='DownsizeNet', channels=32)")
+    assert options == {RESIZER: dict(type='DownsizeNet', channels=32)}
+    text = "learned={'model.neck.type': 'dsnet_mm.DownsizeFPN', 'a': [1, {'b': None}]}"
+    name, options = arms.parse_options(text)
+    assert name == 'learned'
+    assert options == {'model.neck.type': 'dsnet_mm.DownsizeFPN', 'a': [1, {'b': None}]}
+    assert arms.parse_options('plain={}') == ('plain', {})
+
+
+@pytest.mark.parametrize('text, message', [
+    ('lanczos', "unknown arm 'lanczos'"),
+    ("x=['model.neck.type']", 'must be dict'),
+    ("../up={'a': 1}", r"letters, digits and \._\+-, got '../up'"),
+    ("={'a': 1}", "letters, digits and"),
+    ("x={'a': 1", "an arm's options must be .*, got \"{'a': 1\""),
+    ("x={'a', 'b'}", "an arm's options must be"),
+    ('x={1: 2}', "an arm's options must be"),
+    ('x={[]: 2}', "an arm's options must be"),
+    ("x={'a': open('/etc/passwd')}", "an arm's options must be"),
+])
+def test_bad_arms_of_a_comparison(text, message):
+    with pytest.raises(ValueError, match=message):
+        arms.parse_options(text)

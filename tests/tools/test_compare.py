@@ -153,6 +153,51 @@ def test_arms_differ_in_the_resizer_only(config, tmp_path):
         assert not all(torch.equal(weights[name], trained[name]) for name in weights)
 
 
+def test_arms_of_options_differ_in_these_only(textures, tmp_path):
+    config = tmp_path / 'pyramid.py'
+    config.write_text(
+        f"_base_ = ['{ROOT}/configs/mini/atss_textures.py']\n"
+        'model = dict(data_preprocessor=dict(target_size=(64, 64)))\n'
+        f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        'test_dataloader = val_dataloader\n'
+        'train_cfg = dict(max_epochs=1, val_interval=1)\n')
+    plain = {'model.neck': dict(_delete_=True, type='FPN', in_channels=[32, 64, 128],
+                                out_channels=64, num_outs=3, upsample_cfg=dict(mode='bilinear'))}
+    arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--seeds', '5', '6', '--arms',
+                 f'plain={plain}', 'learned={}']
+    _, runs, _ = compare.prepare(compare.parse_args(arguments))
+    assert [str(run) for run in runs] == [
+        'plain, seed 5', 'learned, seed 5', 'plain, seed 6', 'learned, seed 6']
+    for pair in (runs[:2], runs[2:]):
+        losses, states = [], []
+        for run in pair:
+            runner = build_runner(load_run(run.config_file))
+            runner.model.init_weights()
+            states.append({name: value.clone() for name, value in
+                           runner.model.state_dict().items()})
+            optimizer = runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+            batch = next(iter(runner.train_dataloader))
+            losses.append(runner.model.train().train_step(batch, optimizer)['loss'].item())
+        assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)  # at the start, on the same images
+    for run in runs:
+        result = train_and_evaluate(load_run(run.config_file))
+        (run.folder / 'result.json').write_text(json.dumps(result))
+    assert compare.main(arguments) == 0
+    results = json.loads((tmp_path / 'out/results.json').read_text())
+    arms = results['arms']
+    assert arms['plain']['options'] == plain and arms['learned']['options'] == {}
+    for arm in arms.values():
+        assert arm['resizer'] == dict(type='DownsizeNet') and arm['resizer_params'] == 2980
+        assert arm['moved'] > 0
+    learned = sum(v.numel() for k, v in states[1].items() if k.startswith('neck.upsamples.'))
+    assert arms['learned']['params'] - arms['plain']['params'] == learned > 0
+    report = (tmp_path / 'out/report.md').read_text()
+    assert '# Arms compared' in report and 'each of these arms: plain, learned' in report
+    assert 'options plain: {' in report and 'options learned' not in report
+
+
 def test_resizer_alone_before_a_frozen_model(config, tmp_path, run_tool):
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'model', '--cfg-options',
              'model.data_preprocessor.resizer.type=FixedResizer', 'train_cfg.max_epochs=1')
@@ -314,6 +359,7 @@ def test_two_comparisons_do_not_share_a_folder(tmp_path):
 @pytest.mark.parametrize('arguments, message', [
     (['--arms', 'lanczos'], "unknown arm 'lanczos'"),
     (['--arms', 'bilinear', 'bilinear'], "the arm 'bilinear' is there already"),
+    (['--arms', "mine={'a'}"], "an arm's options must be"),
     (['--train', 'resizer'], 'need --from CHECKPOINT'),
     (['--from', 'model.pth'], 'it needs one of them'),
     (['--finetune', '--from', 'nowhere.pth'], 'there is no file nowhere.pth'),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.runs import Run
-from dsnet_mm.config import is_ours
+from dsnet_mm.config import RESIZER, is_ours, merge_options
 
 from mmengine.config import Config
 
@@ -19,22 +19,23 @@ def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path,
 
     Args:
         cfg (Config): What all runs share.
-        arms (dict): Resizers' configs by name; only they differ.
+        arms (dict): The options that each arm sets, by its name; only they differ.
         seeds (Sequence[int]): One training of each arm for each.
         folder (Path): Where the runs go.
         mode (str): ``'train'``, ``'resizer'`` (the model stays as it is) or ``'finetune'``.
         metric (str): Key of the metric to show.
     """
-    total = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
     runs = []
     for seed in seeds:
-        for arm, resizer in arms.items():
+        for arm, options in arms.items():
             run_folder = folder / 'runs' / f'{arm}-seed{seed}'
             run_cfg = copy.deepcopy(cfg)
-            preprocessor = run_cfg.model.data_preprocessor
-            preprocessor.resizer = resizer
+            if RESIZER in options:  # it replaces the config's, whatever that is
+                run_cfg.model.data_preprocessor.resizer = {}
+            merge_options(run_cfg, options)
             if arm == HIGH_RES:
-                preprocessor.update(target_size=None, short_edge=None, scale=1.0)
+                run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
+            total = run_cfg.train_cfg.get('max_epochs') or run_cfg.train_cfg.max_iters
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
             run_cfg.work_dir = None  # the worker's, so that a folder may be moved
             hooks = run_cfg.default_hooks
@@ -47,7 +48,7 @@ def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path,
                 run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
                                         dict(type=RESIZER_ONLY)]
                 run_cfg.find_unused_parameters = True
-            runs.append(Run(arm, seed, run_folder, run_cfg.pretty_text, total, metric))
+            runs.append(Run(arm, seed, options, run_folder, run_cfg.pretty_text, total, metric))
     return runs
 
 

@@ -47,11 +47,17 @@ def summary_table(results: dict) -> Table:
     return table
 
 
+def compared(results: dict) -> str:
+    """What an arm is, in a word."""
+    # Earlier results.json have resizers only.
+    return 'arm' if any(arm.get('options') for arm in results['arms'].values()) else 'resizer'
+
+
 def main_table(results: dict) -> Rows:
     """One row for each arm, below the header."""
     first, *_ = results['arms']
     scale = SCALE[results['unit']]
-    rows = [['resizer', f'{results["metric"]}, %', 'seeds',
+    rows = [[compared(results), f'{results["metric"]}, %', 'seeds',
              f'minus {first}, points (95% CI)', 'verdict', 'parameters', 'of the resizer',
              'ms per image', 'small image moved']]
     for name, arm in results['arms'].items():
@@ -100,8 +106,8 @@ def summary(results: dict) -> str:
     seeds = sorted({int(run['seed']) for run in [*results['runs'], *results['failed']]})
     high, low = (f'{h}×{w}' for h, w in (results['sizes'][k] for k in ('input', 'output')))
     sentences = [
-        f'The model of {results["config"]}{source} was {what}, with each of these resizers in '
-        f'front: {", ".join(results["arms"])}.',
+        f'The model of {results["config"]}{source} was {what}, with each of these '
+        f'{compared(results)}s: {", ".join(results["arms"])}.',
         f'Seeds: {", ".join(map(str, seeds))}. Metric: {results["metric"]}.',
         f'The first validation image has {high} pixels, and {low} behind the resizer.']
     if others:
@@ -128,7 +134,8 @@ def notes(results: dict) -> list[str]:
                      'or more (--seeds 0 1 2).')
     if len(others) > 1:
         lines.append(f'The {len(others)} intervals are not adjusted for multiple comparisons: the '
-                     'more resizers, the likelier one looks better or worse by chance.')
+                     f'more {compared(results)}s, the likelier one looks better or worse by '
+                     'chance.')
     if any(arm['moved'] is not None for arm in results['arms'].values()):
         lines.append('"Small image moved" is how far training changed the small image: the root '
                      "mean square difference in percent of the image's standard deviation.")
@@ -147,13 +154,15 @@ def how(results: dict) -> Rows:
             ['machine', results['machine']],
             ['versions', ', '.join(f'{k} {v}' for k, v in results['versions'].items())],
             ['trainings', f'{len(runs)} finished, {hours:.2f} hours together, on {devices}'],
-            *([f'resizer {name}', str(arm['resizer'])] for name, arm in results['arms'].items())]
+            *([f'resizer {name}', str(arm['resizer'])] for name, arm in results['arms'].items()),
+            *([f'options {name}', str(arm['options'])] for name, arm in results['arms'].items()
+              if arm.get('options'))]
 
 
 def markdown(results: dict) -> str:
     """The report as Markdown."""
-    lines = ['# Resizers compared', '', escape(summary(results)), '', *report_table(results), '',
-             *(f'- {escape(note)}' for note in notes(results)), '',
+    lines = [f'# {compared(results).capitalize()}s compared', '', escape(summary(results)), '',
+             *report_table(results), '', *(f'- {escape(note)}' for note in notes(results)), '',
              'Plots and pictures are in [report.html](report.html).', '']
     if results['failed']:
         lines += ['## Failed', '']
@@ -187,8 +196,8 @@ def html(results: dict, images: Sequence[dict]) -> str:
     parts = [(title, _image(part_plot(results, part)), part_table(results, part))
              for title, part in PARTS.items() if means(results, part)]
     return environment.get_template('report.html.j2').render(
-        results=results, summary=summary(results), table=main_table(results),
-        notes=notes(results), parts=parts, part_note=PART_NOTE,
+        results=results, compared=compared(results), summary=summary(results),
+        table=main_table(results), notes=notes(results), parts=parts, part_note=PART_NOTE,
         figures=[_image(plot) for plot in plots(results)], how=how(results), gallery=images)
 
 

@@ -9,6 +9,7 @@ from comparison.report import write_reports
 from comparison.runs import Run, write_json
 from comparison.statistics import paired, summarize
 from comparison.trained import load_dataset, load_model, milliseconds, moved, sizes
+from dsnet_mm.config import RESIZER, resizer_config
 
 import torch
 from mmengine.config import Config
@@ -41,11 +42,12 @@ def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict
     for arm, of_arm in finished.items():
         seeds = {str(run.seed): value(run, metric) for run in of_arm}
         mean, std = summarize(list(seeds.values()))
-        config = next(run.config_file for run in runs if run.arm == arm)
+        run = next(run for run in runs if run.arm == arm)
         arms[arm] = dict(
             seeds=seeds, mean=mean, std=std, params=count(first.get(arm)),
             ms_per_image=times.get(arm),
-            resizer=Config.fromfile(config).model.data_preprocessor.resizer,
+            resizer=resizer_config(Config.fromfile(run.config_file)),
+            options={key: value for key, value in run.options.items() if key != RESIZER},
             resizer_params=count(first[arm].data_preprocessor.resizer) if of_arm else None,
             moved=moved(of_arm, dataset))
     baseline = runs[0].arm

@@ -23,15 +23,16 @@ class Run:
     Args:
         arm (str): Name of the arm.
         seed (int): Of the training.
+        options (dict): That the arm sets in the config.
         folder (Path): For its config, logs, checkpoints and result.
         config (str): Text of its config.
         total (int): Epochs or iterations it takes.
         metric (str): Key of the metric to show, as the evaluator names it.
     """
 
-    def __init__(self, arm: str, seed: int, folder: Path, config: str, total: int,
+    def __init__(self, arm: str, seed: int, options: dict, folder: Path, config: str, total: int,
                  metric: str) -> None:
-        self.arm, self.seed, self.folder = arm, seed, folder
+        self.arm, self.seed, self.options, self.folder = arm, seed, options, folder
         self.config, self.total, self.metric = config, total, metric
         # Beside the folder: mmengine writes its own copy into it.
         self.config_file = folder.with_name(f'{folder.name}.py')

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from comparison.plan import is_frozen
 from comparison.runs import Run
-from dsnet_mm.config import build_model
+from dsnet_mm.config import build_model, resizer_config
 
 import torch
 from mmengine.config import Config
@@ -67,7 +67,7 @@ def moved(runs: Sequence[Run], dataset: Dataset) -> float | None:
     """How far training moved the small image, on average over runs of an arm: the root mean square
     difference to the image of the untrained resizer, in percent of that image's standard deviation.
     None if there is no image to start from."""
-    resizer = Config.fromfile(runs[0].config_file).model.data_preprocessor.resizer if runs else {}
+    resizer = resizer_config(Config.fromfile(runs[0].config_file)) if runs else {}
     if resizer.get('type') != 'DownsizeNet' or not resizer.get('bilinear_prior', True):
         return None
     return statistics.mean(_moved(load_model(run), dataset) for run in runs)

@@ -125,6 +125,21 @@ def test_table(results):
     assert rule.count('---') == header.count('|') - 1
 
 
+def test_arms_of_options_are_not_called_resizers(results, folder):
+    results['arms']['downsizenet']['options'] = {'model.neck.type': 'dsnet_mm.DownsizeFPN'}
+    write_reports(results, folder)
+    text = (folder / 'report.md').read_text()
+    assert text.startswith('# Arms compared') and '| arm | pascal' in text
+    assert "options downsizenet: {'model.neck.type': 'dsnet" in text
+    assert 'The results of each arm' in (folder / 'report.html').read_text()
+    for arm in results['arms'].values():  # as in a results.json from before there were options
+        arm.pop('options', None)
+    write_reports(results, folder)
+    text = (folder / 'report.md').read_text()
+    assert text.startswith('# Resizers compared') and 'options' not in text
+    assert 'The results of each resizer' in (folder / 'report.html').read_text()
+
+
 def test_percent_is_not_scaled(results):
     arms = {arm: {seed: 100 * value for seed, value in seeds.items()}
             for arm, seeds in VALUES.items()}

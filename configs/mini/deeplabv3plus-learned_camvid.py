@@ -1,0 +1,4 @@
+# The decoder upsamples by learned interpolation.
+_base_ = ['./deeplabv3plus_camvid.py']
+
+model = dict(decode_head=dict(type='dsnet_mm.DownsizeSepASPPHead'))

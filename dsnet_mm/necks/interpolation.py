@@ -1,0 +1,117 @@
+"""The learned interpolation of one feature map: what the necks and heads here are made of."""
+from collections.abc import Callable, Sequence
+
+from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers import DownsizeNet, OutputSize, sampling
+from dsnet_mm.resizers.layers import interpolate
+from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+@MODELS.register_module()
+class LearnedInterpolation(nn.Module):
+    """Resizes a feature map by learned convex combinations of neighbouring positions.
+
+    A 1x1 convolution compresses the map to a few channels, whose texture a DownsizeNet turns into
+    coefficients. Untrained it is ``F.interpolate(mode='bilinear', align_corners=False)``.
+
+    It is an upsample layer for mmcv's ``build_upsample_layer`` as well::
+
+        dict(type='dsnet_mm.LearnedInterpolation', in_channels=64, scale_factor=2)
+
+    What else a model draws at random is the same with and without it: its weights are drawn aside,
+    and a model's ``init_cfg`` does not reach them.
+
+    Args:
+        in_channels (int): Channels C of the map.
+        scale_factor (float | tuple[float, float], optional): Factor for both sides, or for height
+            and width; sizes round down. Only for calls without a size.
+        compressed_channels (int): Channels that the texture is taken from.
+        groups (int): How many groups of adjacent channels have coefficients of their own; by
+            default all channels share them.
+        **options: Those of :class:`~dsnet_mm.resizers.DownsizeNet`, such as ``num_convs``,
+            ``channels`` or ``window``.
+
+    Raises:
+        ValueError: If an argument is out of range, or the groups do not divide the channels.
+        TypeError: If the factor is not a number, or an option unknown.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 scale_factor: float | Sequence[float] | None = None,
+                 compressed_channels: int = 16,
+                 groups: int = 1,
+                 **options: object) -> None:
+        super().__init__()
+        check_positive(in_channels=in_channels, compressed_channels=compressed_channels,
+                       groups=groups)
+        if in_channels % groups:
+            raise ValueError(f'groups={groups} must divide in_channels={in_channels}')
+        self.in_channels = in_channels
+        self.groups = groups
+        self.output_size = None if scale_factor is None else OutputSize(scale=scale_factor)
+        with torch.random.fork_rng(devices=[]):
+            # The bias is for a map of zeros, which could not be standardised.
+            self.compress = nn.Conv2d(in_channels, groups * compressed_channels, 1)
+            self.net = DownsizeNet(in_channels=compressed_channels, use_texture=True, **options)
+
+    def forward(self, features: Tensor, size: Size | None = None) -> Tensor:
+        """Resizes a feature map.
+
+        Args:
+            features (Tensor): (N, C, H, W), floating-point.
+            size (tuple[int, int], optional): Height and width of the output; by default those that
+                ``scale_factor`` gives.
+
+        Returns:
+            Tensor: (N, C, h, w), each value between the least and the greatest of its neighbours in
+            the same channel.
+
+        Raises:
+            TypeError, ValueError: If the map has the wrong type or shape, or the size is wrong.
+        """
+        check_images(features, self.in_channels)
+        size = self._size(features, size)
+        if self.net.with_cp and torch.is_grad_enabled():
+            return checkpoint(self._resize, features, size, use_reentrant=False)
+        return self._resize(features, size)
+
+    def coefficients(self, features: Tensor, size: Size | None = None) -> Tensor:
+        """The weights (N, groups, K, h, w) of the K neighbours of each output position, row by row.
+
+        Arguments and errors are those of :meth:`forward`.
+        """
+        check_images(features, self.in_channels)
+        coefficients = self._coefficients(features, self._size(features, size))
+        return coefficients.unflatten(0, (-1, self.groups))
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> nn.Module:
+        """Leaves everything as it is: this is how a model's ``init_cfg`` reaches its modules. It
+        would not only undo the bilinear start, but draw numbers that others then get."""
+        return self
+
+    def _resize(self, features: Tensor, size: Size) -> Tensor:
+        coefficients = self._coefficients(features, size)
+        grid = sampling.Grid(*(axis.to(features) for axis in sampling.project(
+            tuple(features.shape[-2:]), size, self.net.window)))
+        values = features.reshape(len(coefficients), -1, *features.shape[-2:])
+        return interpolate(values, coefficients, grid).reshape(*features.shape[:2], *size)
+
+    def _coefficients(self, features: Tensor, size: Size) -> Tensor:
+        """Those of every group as if it were an image of its own: (N * groups, K, h, w)."""
+        texture = self.compress(features).reshape(
+            len(features) * self.groups, -1, *features.shape[-2:])
+        # In half precision a map of small values could not be standardised.
+        return self.net.coefficients(texture.to(self.net.logits.weight.dtype), size)
+
+    def _size(self, features: Tensor, size: Size | None) -> Size:
+        if size is not None:
+            return check_size(size)
+        if self.output_size is None:
+            raise ValueError('which size? Build LearnedInterpolation with scale_factor=2, or call '
+                             'it with size=(h, w)')
+        return self.output_size(*features.shape[-2:])
