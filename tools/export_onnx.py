@@ -24,7 +24,8 @@ those of the small image (h, w):
 
 The file is checked in onnxruntime against PyTorch at several sizes, and not written where any
 output differs by more than 1e-4 of its range. Needs ``pip install 'dsnet-mm[export]'`` and PyTorch
-2.7 or newer.
+2.7 or newer; for deformable convolution, as in CenterNet, an onnxruntime newer than 1.23, which
+Python 3.10 does not have.
 """
 import argparse
 from collections.abc import Callable

@@ -91,7 +91,13 @@ def build(config: str, options: dict) -> BaseModel:
     return model.eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('name', [
+    pytest.param('centernet', marks=pytest.mark.skipif(
+        onnxruntime.__version__.startswith('1.23.'), reason='no deformable convolution')),
+    pytest.param('refinedet', marks=pytest.mark.slow),
+    pytest.param('detr', marks=pytest.mark.slow),
+    'deeplabv3plus',
+])
 def test_resizer_and_model(name, run, data_root, tmp_path):
     config, options, folder, outputs = MODELS[name]
     config = f'configs/mini/{config}.py'
