@@ -20,7 +20,7 @@ def load_resizer(config: dict, path: str) -> nn.Module:
         SystemExit: If there is no such checkpoint, or it holds another resizer.
     """
     if not Path(path).is_file():
-        raise SystemExit(f'no checkpoint {path}: give PATH or NAME=PATH')
+        raise SystemExit(f'no checkpoint {path}')
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     weights = {key.removeprefix(PREFIX): value
                for key, value in checkpoint.get('state_dict', checkpoint).items()
