@@ -3,18 +3,23 @@ import copy
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 RESIZER = 'model.data_preprocessor.resizer'
 
+# dsnet_mm::... is a config of this package, as mmdet::... is one of mmdet.
+MODULE2PACKAGE.setdefault('dsnet_mm', 'dsnet_mm')
+
 
 def load_config(config: str, options: dict | None = None) -> Config:
     """Loads a config and merges options into it, as OpenMMLab's tools do.
 
     Args:
-        config (str): A path, or ``mmdet::...`` or ``mmseg::...`` for a config of these packages.
+        config (str): A path, or ``mmdet::...``, ``mmseg::...`` or ``dsnet_mm::...`` for a config of
+            these packages.
         options (dict, optional): The key-value pairs of ``--cfg-options``.
 
     Raises:

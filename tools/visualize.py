@@ -22,6 +22,7 @@ import mmcv
 import torch
 import torch.nn.functional as F
 from arms import parse_arm
+from checkpoints import load_resizer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -29,10 +30,8 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-PREFIX = 'data_preprocessor.resizer.'
 CAPTIONS = {
     'winner': 'heaviest neighbour',
     'entropy': 'entropy of the weights',
@@ -92,23 +91,6 @@ def build_preprocessor(cfg: Config, name: str) -> DownsizeMixin:
             'dsnet_mm.DownsizeDetDataPreprocessor (or dsnet_mm.DownsizeSegDataPreProcessor) '
             'model.data_preprocessor.scale=0.5')
     return preprocessor.eval()
-
-
-def load_resizer(config: dict, path: str) -> nn.Module:
-    """The config's resizer with the weights of a checkpoint of the whole model."""
-    if not Path(path).is_file():
-        raise SystemExit(f'no checkpoint {path}: give PATH or NAME=PATH')
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    weights = {key.removeprefix(PREFIX): value
-               for key, value in checkpoint.get('state_dict', checkpoint).items()
-               if key.startswith(PREFIX)}
-    resizer = build_resizer(config)
-    try:
-        resizer.load_state_dict(weights)
-    except RuntimeError as error:
-        raise SystemExit(f"{path} does not hold the config's resizer, {config}: set "
-                         f'model.data_preprocessor.resizer as it was trained.\n{error}') from None
-    return resizer
 
 
 def build_arms(args: argparse.Namespace, cfg: Config) -> dict[str, nn.Module]:

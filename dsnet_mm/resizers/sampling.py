@@ -60,7 +60,7 @@ class Axis(NamedTuple):
             selected = images.gather(dim, index.expand(*images.shape[:-1], -1))
         else:
             selected = images.index_select(dim, index)
-        return selected.split(points, dim)
+        return selected.unflatten(dim, (taps, points)).unbind(dim)
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.
@@ -103,24 +103,25 @@ class Grid(NamedTuple):
     def distances(self) -> Tensor:
         """(4, h, w) distances from the projected point to P1 to P4, in pixels."""
         y, x = self.y.fraction[:, None], self.x.fraction
-        return torch.stack([torch.hypot(*torch.broadcast_tensors(dy, dx))
+        return torch.stack([(dy.square() + dx.square()).sqrt()
                             for dy in (y, 1 - y) for dx in (x, 1 - x)])
 
 
-def project(size_in: Size, size_out: Size, window: int | str = 2) -> Grid:
+def project(size_in: Size, size_out: Size, window: int | str = 2, strided: bool = True) -> Grid:
     """The neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
 
     Args:
         window (int | str): Taps along each axis, an even number; ``'auto'`` for twice the ratio,
             rounded up to even.
+        strided (bool): Look for strides.
 
     Returns:
         Grid: On the CPU, in single precision.
     """
-    return Grid(*(_project_axis(*sizes, window) for sizes in zip(size_in, size_out)))
+    return Grid(*(_project_axis(*sizes, window, strided) for sizes in zip(size_in, size_out)))
 
 
-def _project_axis(size_in: int, size_out: int, window: int | str) -> Axis:
+def _project_axis(size_in: int, size_out: int, window: int | str, strided: bool) -> Axis:
     taps = 2 * max(1, -(-size_in // size_out)) if window == 'auto' else window
     # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
     # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
@@ -129,10 +130,11 @@ def _project_axis(size_in: int, size_out: int, window: int | str) -> Axis:
     neighbours = point.floor().long() + torch.arange(1 - taps // 2, 1 + taps // 2)[:, None]
     offsets = neighbours - point
     # A triangle, stretched by the ratio as antialiasing does, but not beyond the taps.
-    weights = (1 - offsets.abs() / min(max(float(ratio), 1), taps / 2)).clamp(min=0)
+    weights = (1 - offsets.abs() / ratio.clamp(1, taps / 2)).clamp(min=0)
     weights[(neighbours < 0) | (neighbours >= size_in)] = 0
     weights = weights / weights.sum(dim=0)
-    stride = size_in // size_out if size_in % size_out == 0 and size_in > size_out else 0
+    strided = strided and size_in % size_out == 0 and size_in > size_out
+    stride = size_in // size_out if strided else 0
     return Axis(neighbours.clamp(0, size_in - 1), weights, offsets, stride,
                 max(stride - 1, 0) // 2)
 

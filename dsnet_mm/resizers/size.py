@@ -75,7 +75,9 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
             raise TypeError(f'{name} must be integers (pixels), got {size!r}')
         if side < 1:
             raise ValueError(f'{name} must be positive, got {size!r}')
-    return tuple(operator.index(side) for side in size)
+    # A size that an exported graph leaves open must stay open.
+    return tuple(side if isinstance(side, (int, torch.SymInt)) else operator.index(side)
+                 for side in size)
 
 
 def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:

@@ -1,0 +1,107 @@
+"""Trained resizers as files."""
+import json
+from pathlib import Path
+
+from dsnet_mm import DownsizeNet
+from dsnet_mm.preprocessors.det import DownsizeDetDataPreprocessor
+from dsnet_mm.registry import build_resizer
+from dsnet_mm.resizers import pretrained
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+OPTIONS = dict(num_convs=3, channels=4, activation='sigmoid')
+
+
+@pytest.fixture
+def trained() -> DownsizeNet:
+    net = DownsizeNet(**OPTIONS)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    return net
+
+
+@pytest.fixture
+def file(trained, tmp_path) -> Path:
+    path = tmp_path / 'trained.safetensors'
+    pretrained.save(trained, path, OPTIONS)
+    return path
+
+
+def same(net: torch.nn.Module, other: torch.nn.Module) -> bool:
+    state, expected = net.state_dict(), other.state_dict()
+    return state.keys() == expected.keys() and all(
+        torch.equal(value, expected[key]) for key, value in state.items())
+
+
+def test_a_file_holds_the_network_and_its_arguments(file, trained, tmp_path):
+    config, state = pretrained.read(file)
+    assert config == OPTIONS and state.keys() == trained.state_dict().keys()
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    net = DownsizeNet.from_pretrained(file, with_cp=True)
+    assert same(net, trained) and net.activation == 'sigmoid' and net.with_cp
+
+
+def test_a_config_takes_the_arguments_from_the_file(file, trained):
+    net = build_resizer(dict(weights=str(file)))
+    images = 255 * torch.rand(2, 3, 20, 30)
+    assert torch.equal(net(images, (7, 11)), trained(images, (7, 11)))
+    with pytest.raises(ValueError, match="are of DownsizeNet\\(.*'channels': 4.*another network"):
+        build_resizer(dict(weights=str(file), channels=8))
+
+
+def test_resetting_and_initialising_keep_the_weights(file, trained):
+    net = DownsizeNet.from_pretrained(file)
+    torch.nn.init.zeros_(net.logits.weight)
+    net.reset_parameters()
+    assert same(net, trained)
+    preprocessor = DownsizeDetDataPreprocessor(
+        scale=0.5, resizer=dict(type='DownsizeNet', weights=str(file)))
+    preprocessor.init_weights()
+    assert same(preprocessor.resizer, trained)
+
+
+@pytest.mark.parametrize('name', pretrained.names())
+def test_what_comes_with_the_package(name):
+    """A trained network: no longer bilinear interpolation, and an image nevertheless."""
+    net = build_resizer(dict(type='DownsizeNet', weights=name))
+    images = 255 * torch.rand(1, 3, 40, 60)
+    small, bilinear = net(images, (13, 17)), DownsizeNet()(images, (13, 17))
+    assert not torch.allclose(small, bilinear, atol=0.01)
+    assert 0 <= small.min() and small.max() <= 255
+
+
+def test_the_card_describes_each():
+    card = (pretrained.FOLDER / 'README.md').read_text()
+    assert len(pretrained.names()) == 2
+    for name in pretrained.names():
+        assert f'## {name}\n' in card
+
+
+def test_a_name_that_is_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no trained resizer 'camvid'.*"
+                                                'bccd-refinedet, camvid-deeplabv3plus'):
+        DownsizeNet(weights='camvid')
+    with pytest.raises(FileNotFoundError, match='gone.safetensors'):
+        pretrained.read(tmp_path / 'gone.safetensors')
+
+
+def test_a_checkpoint_of_a_model():
+    with pytest.raises(ValueError, match='epoch_1.pth is a checkpoint .*publish_.*init_cfg'):
+        DownsizeNet(weights='work_dirs/epoch_1.pth')
+
+
+def test_broken_and_foreign_files(file):
+    whole = file.read_bytes()
+    for content in (b'', b'PK\3\4', whole[:-1], whole[:100]):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match='trained.safetensors is no whole file'):
+            pretrained.read(file)
+    for metadata in (None, {'format': 'pt'}, {'dsnet_mm': 'no json'}):
+        save_file({'weight': torch.zeros(1)}, file, metadata)
+        with pytest.raises(ValueError, match='trained.safetensors is no whole file'):
+            pretrained.read(file)
+    save_file({'weight': torch.zeros(1)}, file, {'dsnet_mm': json.dumps({})})
+    with pytest.raises(ValueError, match='another network'):
+        DownsizeNet.from_pretrained(file)

@@ -1,0 +1,52 @@
+"""Takes the trained resizer out of a model's checkpoint: a safetensors file of a few kilobytes.
+
+``DownsizeNet.from_pretrained(FILE)`` builds it again, and so does
+``resizer=dict(type='DownsizeNet', weights=FILE)`` in any config.
+"""
+import argparse
+from pathlib import Path
+
+from dsnet_mm import DownsizeNet
+from dsnet_mm.config import load_config
+from dsnet_mm.resizers import pretrained
+
+from checkpoints import load_resizer
+from mmengine.config import DictAction
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='the one that the model was trained with')
+    parser.add_argument('checkpoint', help='of the whole model')
+    parser.add_argument('out', type=Path, metavar='OUT.safetensors')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='settings that were overridden in the training')
+    args = parser.parse_args()
+    if args.out.suffix != '.safetensors':
+        parser.error(f'a trained resizer is a .safetensors file, got {args.out}')
+    return args
+
+
+def network_arguments(resizer: dict) -> dict:
+    """The arguments of ``DownsizeNet`` in a resizer's config, with those that its weights bring."""
+    given = {key: value for key, value in resizer.items()
+             if key not in ('type', 'init_cfg', 'weights')}
+    weights = resizer.get('weights')
+    return given if weights is None else {**pretrained.read(weights)[0], **given}
+
+
+def main() -> None:
+    args = parse_args()
+    preprocessor = load_config(args.config, args.cfg_options).model.get('data_preprocessor') or {}
+    resizer = preprocessor.get('resizer') or {}
+    net = load_resizer(resizer, args.checkpoint)
+    if not isinstance(net, DownsizeNet):
+        raise SystemExit(f'{args.config} has a {type(net).__name__}: only a DownsizeNet is '
+                         'published')
+    pretrained.save(net, args.out, network_arguments(resizer))
+    print(args.out)
+
+
+if __name__ == '__main__':
+    main()
