@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dsnet_mm.resizers import pretrained, sampling, tiled
 from dsnet_mm.resizers.layers import (
@@ -13,7 +14,14 @@ from dsnet_mm.resizers.layers import (
     standardize,
     weighted_sum,
 )
-from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, to_float
+from dsnet_mm.resizers.size import (
+    Size,
+    check_images,
+    check_positive,
+    check_size,
+    size_of,
+    to_float,
+)
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +81,11 @@ class DownsizeNet(nn.Module):
     # The side of the logits' grid with window='auto', whose neighbours have no fixed number.
     _GRID = 4
 
+    # Sequential or None, Sequential or None, Conv2d; no type checker knows what is in a Sequential.
+    texture: Any
+    distance: Any
+    logits: Any
+
     def __init__(self,
                  num_convs: int = 2,
                  channels: int = 16,
@@ -110,7 +123,7 @@ class DownsizeNet(nn.Module):
         self.distance = None
         if use_distance:
             self.distance = nn.Sequential(nn.Conv2d(4, channels, 1), nn.ReLU())
-        num_logits = (self._GRID if window == 'auto' else window)**2
+        num_logits = (window if isinstance(window, int) else self._GRID)**2
         self.logits = nn.Conv2d(channels * (use_texture + use_distance), num_logits, 1)
         self.reset_parameters()
 
@@ -275,7 +288,7 @@ class DownsizeNet(nn.Module):
         return images, self._project(images, check_size(size))
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
-        grid = sampling.project(tuple(images.shape[-2:]), size, self.window)
+        grid = sampling.project(size_of(images), size, self.window)
         if _is_compiling():  # strides that depend on sizes would be a graph each
             grid = sampling.Grid(*(axis._replace(stride=0) for axis in grid))
         return sampling.Grid(*(axis.to(images) for axis in grid))
