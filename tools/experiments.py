@@ -61,8 +61,8 @@ EXPERIMENTS = {
     'learning-rate': [[*BCCD, 'optim_wrapper.paramwise_cfg.custom_keys='
                        f'{{"data_preprocessor":{{"lr_mult":{factor}}}}}', *PAPER]
                       for factor in (0.1, 10)],
-    # Only the resizer learns, in front of the model that 'main' trained behind bilinear: at the size
-    # it was trained for, and at a smaller one.
+    # Only the resizer learns, in front of the model that 'main' trained behind bilinear: at the
+    # size it was trained for, and at a smaller one.
     'frozen': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--arms', 'bilinear',
                 'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6),
                 net('window6-layers4', window=6, num_convs=4),

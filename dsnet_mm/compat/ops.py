@@ -48,7 +48,7 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
     alive = torch.ones_like(scores, dtype=torch.bool)
     wide = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], dim=1)
     area = (wide[:, 2:] - wide[:, :2]).prod(dim=1)
-    kept = []
+    kept: list[int] = []
     while alive.any():
         best = int(scores.masked_fill(~alive, -torch.inf).argmax())
         dets[len(kept)] = torch.cat([boxes[best], scores[best, None]])
@@ -188,7 +188,8 @@ def _complete(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None
     return (input, weight, offset, mask, bias), has_mask
 
 
-def _deform_conv(input, weight, offset, mask, bias, *geometry: int) -> Tensor:
+def _deform_conv(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
+                 bias: Tensor | None, *geometry: int) -> Tensor:
     tensors, has_mask = _complete(input, weight, offset, mask, bias)
     output = _raw.deform_conv2d(*tensors, *geometry, has_mask)
     # A diverged model shows in its loss.
@@ -196,7 +197,8 @@ def _deform_conv(input, weight, offset, mask, bias, *geometry: int) -> Tensor:
     return output.masked_fill_(diverged[:, None, None, None], torch.nan)
 
 
-def _deform_conv_backward(grad_output, input, weight, offset, mask, bias, *geometry: int) -> tuple:
+def _deform_conv_backward(grad_output: Tensor, input: Tensor, weight: Tensor, offset: Tensor,
+                          mask: Tensor | None, bias: Tensor | None, *geometry: int) -> tuple:
     tensors, has_mask = _complete(input, weight, offset, mask, bias)
     return _raw._deform_conv2d_backward(grad_output, *tensors, *geometry, has_mask)
 

@@ -75,9 +75,9 @@ class RefineDetNeck(SSDNeck):
         if not 0 < len(l2_norm_scales) <= len(in_channels):
             raise ValueError(f'l2_norm_scales={l2_norm_scales!r}: give 1 to '
                              f'{len(in_channels)} scales, for the first of the maps')
-        self.l2_norms = nn.ModuleList(
-            L2Norm(width, scale) for width, scale in zip(channels, l2_norm_scales))
-        for norm in self.l2_norms:  # L2Norm leaves its weight uninitialised
+        norms = [L2Norm(width, scale) for width, scale in zip(channels, l2_norm_scales)]
+        self.l2_norms = nn.ModuleList(norms)
+        for norm in norms:  # L2Norm leaves its weight uninitialised
             nn.init.constant_(norm.weight, norm.scale)
 
         def conv(width: int, act_cfg: OptConfigType) -> ConvModule:
@@ -260,7 +260,7 @@ def _flatten(levels: list[Tensor], width: int) -> Tensor:
 
 
 def _module_loss(head: SSDHead, cls_scores: list[Tensor], bbox_preds: list[Tensor],
-                 anchors: Sequence[Tensor], negatives: Tensor, flags: list[list[Tensor]],
+                 anchors: Sequence[Tensor] | Tensor, negatives: Tensor, flags: list[list[Tensor]],
                  *targets: Any) -> tuple[list[Tensor], list[Tensor]]:
     """Classification and box losses of one module.
 

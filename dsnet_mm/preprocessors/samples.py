@@ -3,6 +3,9 @@
 The functions change the sample they are given, but only by putting new values into it: what it
 shares with another sample stays as it is. Sizes are (height, width) in pixels.
 """
+from collections.abc import Callable
+from typing import Any
+
 from dsnet_mm.resizers.sampling import nearest
 from dsnet_mm.resizers.size import Size
 
@@ -23,7 +26,7 @@ def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) 
     # Plain tuples: mmseg takes a torch.Size for a window of slide inference.
     height, width = meta.get('img_shape', size_in)[:2]
     w_factor, h_factor = meta.get('scale_factor', (1., 1.))[:2]
-    update = dict(
+    update: dict[str, Any] = dict(
         img_shape=(max(1, round(height * sy)), max(1, round(width * sx))),
         scale_factor=(float(w_factor * sx), float(h_factor * sy)))
     if 'pad_shape' in meta:
@@ -67,7 +70,7 @@ def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
         instances.masks = instances.masks.resize(size_out)
 
 
-def _resize_maps(maps: PixelData, resize, size_in: Size, size_out: Size) -> PixelData:
+def _resize_maps(maps: PixelData, resize: Callable, size_in: Size, size_out: Size) -> PixelData:
     """Resizes each map (..., H, W) by the image's factor, relative to its own size."""
     resized = {}
     for name, value in maps.items():

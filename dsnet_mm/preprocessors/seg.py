@@ -1,4 +1,6 @@
 """A resizer in front of any mmseg model."""
+from typing import Any
+
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers.size import Size
@@ -29,7 +31,10 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
         ValueError: In training, if labels kept at high resolution would meet a padded image.
     """
 
-    def __init__(self, *args, resize_gt_sem_seg: bool = True, **kwargs) -> None:
+    size: Size | None
+    test_cfg: dict | None
+
+    def __init__(self, *args: Any, resize_gt_sem_seg: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.resize_gt_sem_seg = resize_gt_sem_seg
         if self.size is not None:
