@@ -198,7 +198,8 @@ class RefineDetHead(SSDHead):
 
         Args:
             cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: As :meth:`forward` returns.
-            batch_gt_instances (list[InstanceData]): Boxes and labels of each image.
+            batch_gt_instances (list[InstanceData]): Boxes and labels of each image; boxes without
+                area are left out.
             batch_img_metas (list[dict]): Of each image.
             batch_gt_instances_ignore (list[InstanceData], optional): Boxes to leave out.
 
@@ -210,6 +211,9 @@ class RefineDetHead(SSDHead):
         anchors, flags = self.get_anchors(
             [level.shape[-2:] for level in cls_scores], batch_img_metas, cls_scores[0].device)
         flags = [[torch.cat(levels)] for levels in flags]
+        # No anchor can be moved to a box without area: the logarithm of its sides is not finite.
+        batch_gt_instances = [
+            gt[(gt.bboxes[:, 2:] > gt.bboxes[:, :2]).all(dim=1)] for gt in batch_gt_instances]
         objects = [InstanceData(bboxes=gt.bboxes, labels=torch.zeros_like(gt.labels))
                    for gt in batch_gt_instances]
         moved, objectness = self.refine(arm_cls_scores, arm_bbox_preds)

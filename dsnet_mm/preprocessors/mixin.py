@@ -3,6 +3,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dsnet_mm.preprocessors.checks import check_values
 from dsnet_mm.preprocessors.samples import rescale_ground_truth, rescale_input_frame
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
@@ -94,7 +95,8 @@ class DownsizeMixin:
             dict: What the inherited preprocessor returns.
 
         Raises:
-            TypeError, ValueError: If the images have the wrong type or shape.
+            TypeError, ValueError: If the images have the wrong type or shape, or values that are
+                not finite; in training, if boxes have.
             RuntimeError: If the resizer's ``init_cfg`` was never applied before training.
         """
         if training and self._resizer_init_cfg is not None and not self._initialized:
@@ -102,6 +104,7 @@ class DownsizeMixin:
                 "the resizer's init_cfg was never applied: call init_weights() of this "
                 'preprocessor (models that wrap it in another one do not), or drop init_cfg and '
                 'use load_from')
+        check_values(data['inputs'], data.get('data_samples'), training)
         data = self.cast_data(data)
         images, samples = data['inputs'], data.get('data_samples')
         resized = self.resize(images)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 Size = tuple[int, int]
 
+# Larger is a mistake: no memory holds such an image.
+_LARGEST_SIDE = 2**20
+
 
 class OutputSize:
     """The size an image of any size is resized to. Give exactly one of the three.
@@ -64,16 +67,18 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
     """Returns a size (h, w) as plain integers.
 
     Raises:
-        ValueError: If it is not two numbers, or one is not positive.
+        ValueError: If it is not two numbers, or one is not positive or beyond all images.
         TypeError: If a number is not an integer.
     """
-    if isinstance(size, (str, Real)) or len(size) != 2:
+    if isinstance(size, (str, bytes, dict)) or not hasattr(size, '__getitem__') or len(size) != 2:
         raise ValueError(f'{name} must be (height, width) in pixels, got {size!r}')
     for side in size:
         if isinstance(side, bool) or not hasattr(side, '__index__'):
             raise TypeError(f'{name} must be integers (pixels), got {size!r}')
         if side < 1:
             raise ValueError(f'{name} must be positive, got {size!r}')
+        if side > _LARGEST_SIDE:
+            raise ValueError(f'{name} must be at most {_LARGEST_SIDE} pixels a side, got {size!r}')
     height, width = (operator.index(side) for side in size)
     return height, width
 
@@ -87,8 +92,9 @@ def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
     pair = tuple(scale) if isinstance(scale, Sequence) else (scale, scale)
     if len(pair) != 2 or any(isinstance(s, bool) or not isinstance(s, Real) for s in pair):
         raise TypeError(f'scale must be a number, or one for height and one for width: {scale!r}')
-    if not all(0 < s < math.inf for s in pair):
-        raise ValueError(f'scale must be positive and finite, got {scale!r}')
+    if not all(0 < s <= _LARGEST_SIDE for s in pair):
+        raise ValueError(f'scale must be positive, finite and at most {_LARGEST_SIDE}, got '
+                         f'{scale!r}')
     return pair[0], pair[1]
 
 
