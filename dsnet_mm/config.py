@@ -1,10 +1,14 @@
 """Loading the config of a run, and building what it describes."""
 from typing import Any
 
+from dsnet_mm.compat import weights_only
+
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
+
+weights_only.install()
 
 RESIZER_TYPE = 'model.data_preprocessor.resizer.type'
 

@@ -6,12 +6,15 @@ configs need no ``custom_imports``.
 from importlib.util import find_spec
 
 from dsnet_mm import resizers
+from dsnet_mm.compat import weights_only
 from dsnet_mm.resizers import pretrained
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 from torch import nn
+
+weights_only.install()
 
 __all__ = ['HOOKS', 'MODELS', 'build_resizer']
 
