@@ -157,6 +157,10 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     'NaN': (lambda: det([image(3, 9, 9), with_value(torch.nan, 1, 2, 3)]), ValueError,
             r'image 1 of the batch has 1 of 1800 values.*\[1, 2, 3\]: nan.*leave it out'),
     'infinite': (lambda: det([with_value(-torch.inf, 0, 0, 0)]), ValueError, r'image 0.*: -inf'),
+    'infinite in half precision': (lambda: det([with_value(torch.inf, 0, 0, 0).half()]),
+                                   ValueError, 'image 0.* 1 of 1800'),
+    'a number as a switch': (lambda: DownsizeNet(use_texture=-2), TypeError,
+                             'use_texture must be True or False, got -2'),
     'beyond single precision': (lambda: det([with_value(1e30, 2, 0)]), ValueError,
                                 r'image 0.* 30 of 1800 values.*beyond 1e\+12'),
     'NaN, with a file': (

@@ -47,12 +47,12 @@ def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataEl
 def _check(values: Tensor, what: str, samples: Sequence[BaseDataElement] | None,
            index: int) -> None:
     low, high = values.aminmax()  # both are NaN if one value is
-    if low >= -_LARGEST and high <= _LARGEST:
+    if float(low) >= -_LARGEST and float(high) <= _LARGEST:  # in half precision 1e12 is infinite
         return
     path = getattr(samples[index], 'img_path', '') if samples and index < len(samples) else ''
-    bad = int((~(values.abs() <= _LARGEST)).sum())
-    where = torch.nonzero(~(values.abs() <= _LARGEST))[0].tolist()
+    bad = ~(values.double().abs() <= _LARGEST)
+    where = bad.nonzero()[0].tolist()
     raise ValueError(
-        f'{what}{f" ({path})" if path else ""} has {bad} of {values.numel()} values that are NaN, '
+        f'{what}{f" ({path})" if path else ""} has {int(bad.sum())} of {values.numel()} values that are NaN, '
         f'infinite or beyond {_LARGEST:g}, the first at {where}: {values[tuple(where)].item()}. '
         'Mend the file, or leave it out of the data set')

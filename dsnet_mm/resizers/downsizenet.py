@@ -69,6 +69,7 @@ class DownsizeNet(nn.Module):
 
     Raises:
         ValueError: If an argument is out of range, or the weights are of another network.
+        TypeError: If a switch is not True or False.
         FileNotFoundError: If there are no such weights.
     """
     ACTIVATIONS = ('softmax', 'sigmoid')
@@ -103,6 +104,10 @@ class DownsizeNet(nn.Module):
         if activation not in self.ACTIVATIONS:
             raise ValueError(f'activation must be one of {self.ACTIVATIONS}, got {activation!r}')
         check_positive(channels=channels, in_channels=in_channels)
+        for name, value in dict(use_texture=use_texture, use_distance=use_distance,
+                                bilinear_prior=bilinear_prior, with_cp=with_cp).items():
+            if not isinstance(value, bool):
+                raise TypeError(f'{name} must be True or False, got {value!r}')
         if not (use_texture or use_distance):
             raise ValueError('use_texture and use_distance cannot both be False: '
                              "for fixed weights use FixedResizer(mode='bilinear')")
