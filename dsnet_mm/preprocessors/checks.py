@@ -2,7 +2,6 @@
 the numbers still lie on the CPU, and no GPU has to wait for an answer."""
 from collections.abc import Sequence
 
-import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
@@ -53,6 +52,6 @@ def _check(values: Tensor, what: str, samples: Sequence[BaseDataElement] | None,
     bad = ~(values.double().abs() <= _LARGEST)
     where = bad.nonzero()[0].tolist()
     raise ValueError(
-        f'{what}{f" ({path})" if path else ""} has {int(bad.sum())} of {values.numel()} values that are NaN, '
-        f'infinite or beyond {_LARGEST:g}, the first at {where}: {values[tuple(where)].item()}. '
+        f'{what}{f" ({path})" if path else ""} has {int(bad.sum())} of {values.numel()} values '
+        f'that are NaN, infinite or beyond {_LARGEST:g}, the first at {where}: {values[tuple(where)].item()}. '
         'Mend the file, or leave it out of the data set')
