@@ -53,5 +53,5 @@ def _check(values: Tensor, what: str, samples: Sequence[BaseDataElement] | None,
     where = bad.nonzero()[0].tolist()
     raise ValueError(
         f'{what}{f" ({path})" if path else ""} has {int(bad.sum())} of {values.numel()} values '
-        f'that are NaN, infinite or beyond {_LARGEST:g}, the first at {where}: {values[tuple(where)].item()}. '
-        'Mend the file, or leave it out of the data set')
+        f'that are NaN, infinite or beyond {_LARGEST:g}, the first at {where}: '
+        f'{values[tuple(where)].item()}. Mend the file, or leave it out of the data set')
