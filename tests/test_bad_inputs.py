@@ -302,4 +302,4 @@ def test_half_a_jpeg_is_refused_or_its_upper_half_read(tmp_path):
         assert str(tmp_path / 'file') in str(error)
     else:
         rows = torch.from_numpy(np.array(PHOTO)[:8, :, ::-1].copy()).permute(2, 0, 1)
-        assert (result[:, :8].float() - rows).abs().mean() < 4
+        assert (result[:, :8].float() - rows).abs().mean() < 12  # grey blurs into the colours

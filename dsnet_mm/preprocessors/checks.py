@@ -45,8 +45,8 @@ def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataEl
 
 def _check(values: Tensor, what: str, samples: Sequence[BaseDataElement] | None,
            index: int) -> None:
-    low, high = values.aminmax()  # both are NaN if one value is
-    if float(low) >= -_LARGEST and float(high) <= _LARGEST:  # in half precision 1e12 is infinite
+    low, high = values.float().aminmax()  # both are NaN if one value is
+    if low >= -_LARGEST and high <= _LARGEST:
         return
     path = getattr(samples[index], 'img_path', '') if samples and index < len(samples) else ''
     bad = ~(values.double().abs() <= _LARGEST)
