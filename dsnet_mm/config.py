@@ -2,11 +2,15 @@
 import copy
 from typing import Any
 
+from dsnet_mm.compat import weights_only
+
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
+
+weights_only.install()
 
 RESIZER = 'model.data_preprocessor.resizer'
 

@@ -2,9 +2,8 @@
 from dsnet_mm.registry import HOOKS
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseModule, is_model_wrapper
+from mmengine.model import BaseModel, BaseModule, is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 
 @HOOKS.register_module()
@@ -49,6 +48,6 @@ class TrainResizerOnlyHook(Hook):
                 module.training = False
 
 
-def unwrapped(runner: Runner) -> nn.Module:
+def unwrapped(runner: Runner) -> BaseModel:
     """A runner's model, without what distributed training wraps it in."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

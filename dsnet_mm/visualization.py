@@ -1,11 +1,12 @@
 """What a resizer does, as pictures: the small image, and maps of DownsizeNet's coefficients."""
 import math
+from typing import Any
 
 from dsnet_mm.hooks import unwrapped
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
 from dsnet_mm.resizers import DownsizeNet
-from dsnet_mm.resizers.size import Size
+from dsnet_mm.resizers.size import Size, size_of
 
 import matplotlib
 import numpy as np
@@ -135,7 +136,7 @@ class DownsizeVisualizationHook(Hook):
     def after_val_iter(self,
                        runner: Runner,
                        batch_idx: int,
-                       data_batch: dict | None = None,
+                       data_batch: Any = None,
                        outputs: list | None = None) -> None:
         for image in data_batch['inputs'][:self._left]:
             prefix = f'resizer_{self.num_images - self._left}'
@@ -152,7 +153,7 @@ class DownsizeVisualizationHook(Hook):
         pictures = dict(small=image_to_rgb(small, self.channel_order))
         net = preprocessor.resizer
         if isinstance(net, DownsizeNet):
-            images, size = image[None].to(small.dtype), small.shape[-2:]
+            images, size = image[None].to(small.dtype), size_of(small)
             highest = dict(winner=len(net.prior(images, size)) - 1)
             for name, values in coefficient_maps(net, images, size).items():
                 pictures[name] = map_to_rgb(values[0], COLORMAPS[name], highest.get(name, 1))

@@ -3,6 +3,7 @@ import importlib
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any, NoReturn
 
 NAME = 'mmcv._ext'
 
@@ -31,7 +32,7 @@ class OpsOnTorchvision(ModuleType):
 
 def _missing(name: str) -> Callable:
 
-    def op(*args, **kwargs):
+    def op(*args: Any, **kwargs: Any) -> NoReturn:
         raise NotImplementedError(
             f'the mmcv operator {name!r} is not compiled here, and torchvision has no counterpart: '
             'install an mmcv with compiled operators, or use a model that does not need it')

@@ -48,7 +48,7 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
     alive = torch.ones_like(scores, dtype=torch.bool)
     wide = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], dim=1)
     area = (wide[:, 2:] - wide[:, :2]).prod(dim=1)
-    kept = []
+    kept: list[int] = []
     while alive.any():
         best = int(scores.masked_fill(~alive, -torch.inf).argmax())
         dets[len(kept)] = torch.cat([boxes[best], scores[best, None]])
@@ -73,9 +73,11 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
                       aligned: bool) -> None:
     """RoI Align (He et al., ICCV 2017), averaging its samples."""
     _only_average(pool_mode)
+    inside, lost = _finite(rois)
     output.copy_(
-        _raw.roi_align(input, rois, spatial_scale, aligned_height, aligned_width, sampling_ratio,
+        _raw.roi_align(input, inside, spatial_scale, aligned_height, aligned_width, sampling_ratio,
                        aligned))
+    output.masked_fill_(lost[:, None, None, None], torch.nan)
 
 
 def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor,
@@ -84,9 +86,18 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
                        aligned: bool) -> None:
     """Gradient of :func:`roi_align_forward` to its input."""
     _only_average(pool_mode)
+    rois, _ = _finite(rois)
     grad_input += _raw._roi_align_backward(grad_output, rois, spatial_scale, aligned_height,
                                            aligned_width, *grad_input.shape, sampling_ratio,
                                            aligned)
+
+
+def _finite(rois: Tensor) -> tuple[Tensor, Tensor]:
+    """RoIs that torchvision's operators do not read outside their memory for, which ends the
+    process: those with a coordinate that is not finite as empty ones; and which these are. A
+    diverged model shows in its loss."""
+    lost = ~rois.isfinite().all(dim=1)
+    return rois.masked_fill(lost[:, None], 0), lost
 
 
 def _only_average(pool_mode: int) -> None:
@@ -99,14 +110,17 @@ def _only_average(pool_mode: int) -> None:
 def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor,
                      pooled_height: int, pooled_width: int, spatial_scale: float) -> None:
     """RoI max pooling (Girshick, ICCV 2015)."""
-    pooled, where = _raw.roi_pool(input, rois, spatial_scale, pooled_height, pooled_width)
+    inside, lost = _finite(rois)
+    pooled, where = _raw.roi_pool(input, inside, spatial_scale, pooled_height, pooled_width)
     output.copy_(pooled)
+    output.masked_fill_(lost[:, None, None, None], torch.nan)
     argmax.copy_(where)
 
 
 def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_input: Tensor,
                       pooled_height: int, pooled_width: int, spatial_scale: float) -> None:
     """Gradient of :func:`roi_pool_forward` to its input."""
+    rois, _ = _finite(rois)
     grad_input += _raw._roi_pool_backward(grad_output, rois, argmax, spatial_scale, pooled_height,
                                           pooled_width, *grad_input.shape)
 
@@ -188,7 +202,8 @@ def _complete(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None
     return (input, weight, offset, mask, bias), has_mask
 
 
-def _deform_conv(input, weight, offset, mask, bias, *geometry: int) -> Tensor:
+def _deform_conv(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
+                 bias: Tensor | None, *geometry: int) -> Tensor:
     tensors, has_mask = _complete(input, weight, offset, mask, bias)
     output = _raw.deform_conv2d(*tensors, *geometry, has_mask)
     # A diverged model shows in its loss.
@@ -196,7 +211,8 @@ def _deform_conv(input, weight, offset, mask, bias, *geometry: int) -> Tensor:
     return output.masked_fill_(diverged[:, None, None, None], torch.nan)
 
 
-def _deform_conv_backward(grad_output, input, weight, offset, mask, bias, *geometry: int) -> tuple:
+def _deform_conv_backward(grad_output: Tensor, input: Tensor, weight: Tensor, offset: Tensor,
+                          mask: Tensor | None, bias: Tensor | None, *geometry: int) -> tuple:
     tensors, has_mask = _complete(input, weight, offset, mask, bias)
     return _raw._deform_conv2d_backward(grad_output, *tensors, *geometry, has_mask)
 

@@ -99,7 +99,7 @@ class FCN8sHead(BaseDecodeHead):
 class LinearAsConv2d(nn.Conv2d):
     """A convolution that also loads the weights of a linear layer on the flattened window."""
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         weight = state_dict.get(f'{prefix}weight')
         if weight is not None and weight.shape == self.weight.flatten(1).shape:
             state_dict[f'{prefix}weight'] = weight.view_as(self.weight)

@@ -39,8 +39,9 @@ class LargeSeparableConv(BaseModule):
 
         def path(first: tuple[int, int], second: tuple[int, int]) -> nn.Sequential:
             return nn.Sequential(
-                nn.Conv2d(in_channels, mid_channels, first, padding=[k // 2 for k in first]),
-                nn.Conv2d(mid_channels, out_channels, second, padding=[k // 2 for k in second]))
+                nn.Conv2d(in_channels, mid_channels, first, padding=(first[0] // 2, first[1] // 2)),
+                nn.Conv2d(mid_channels, out_channels, second,
+                          padding=(second[0] // 2, second[1] // 2)))
 
         self.column_row = path(column, row)
         self.row_column = path(row, column)
@@ -128,7 +129,7 @@ class LightHeadBBoxHead(ConvFCBBoxHead):
              label_weights: Tensor, bbox_targets: Tensor, bbox_weights: Tensor,
              reduction_override: str | None = None) -> dict:
         """The loss of the hardest RoIs; arguments and result as in ``BBoxHead.loss``."""
-        each = (cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights)
+        each = [cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights]
         if len(rois) > self.num_hard:
             with torch.no_grad():
                 hard = self._hardest(*each)

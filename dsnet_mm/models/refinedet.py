@@ -75,9 +75,9 @@ class RefineDetNeck(SSDNeck):
         if not 0 < len(l2_norm_scales) <= len(in_channels):
             raise ValueError(f'l2_norm_scales={l2_norm_scales!r}: give 1 to '
                              f'{len(in_channels)} scales, for the first of the maps')
-        self.l2_norms = nn.ModuleList(
-            L2Norm(width, scale) for width, scale in zip(channels, l2_norm_scales))
-        for norm in self.l2_norms:  # L2Norm leaves its weight uninitialised
+        norms = [L2Norm(width, scale) for width, scale in zip(channels, l2_norm_scales)]
+        self.l2_norms = nn.ModuleList(norms)
+        for norm in norms:  # L2Norm leaves its weight uninitialised
             nn.init.constant_(norm.weight, norm.scale)
 
         def conv(width: int, act_cfg: OptConfigType) -> ConvModule:
@@ -198,7 +198,8 @@ class RefineDetHead(SSDHead):
 
         Args:
             cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: As :meth:`forward` returns.
-            batch_gt_instances (list[InstanceData]): Boxes and labels of each image.
+            batch_gt_instances (list[InstanceData]): Boxes and labels of each image; boxes without
+                area are left out.
             batch_img_metas (list[dict]): Of each image.
             batch_gt_instances_ignore (list[InstanceData], optional): Boxes to leave out.
 
@@ -210,6 +211,9 @@ class RefineDetHead(SSDHead):
         anchors, flags = self.get_anchors(
             [level.shape[-2:] for level in cls_scores], batch_img_metas, cls_scores[0].device)
         flags = [[torch.cat(levels)] for levels in flags]
+        # No anchor can be moved to a box without area: the logarithm of its sides is not finite.
+        batch_gt_instances = [
+            gt[(gt.bboxes[:, 2:] > gt.bboxes[:, :2]).all(dim=1)] for gt in batch_gt_instances]
         objects = [InstanceData(bboxes=gt.bboxes, labels=torch.zeros_like(gt.labels))
                    for gt in batch_gt_instances]
         moved, objectness = self.refine(arm_cls_scores, arm_bbox_preds)
@@ -260,7 +264,7 @@ def _flatten(levels: list[Tensor], width: int) -> Tensor:
 
 
 def _module_loss(head: SSDHead, cls_scores: list[Tensor], bbox_preds: list[Tensor],
-                 anchors: Sequence[Tensor], negatives: Tensor, flags: list[list[Tensor]],
+                 anchors: Sequence[Tensor] | Tensor, negatives: Tensor, flags: list[list[Tensor]],
                  *targets: Any) -> tuple[list[Tensor], list[Tensor]]:
     """Classification and box losses of one module.
 

@@ -1,4 +1,6 @@
 """A resizer in front of any mmdet model."""
+from typing import Any
+
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
 
@@ -28,7 +30,7 @@ class DownsizeDetDataPreprocessor(DownsizeMixin, DetDataPreprocessor):
             size while the images have only their shorter side fixed.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for augment in self.batch_augments or ():
             if isinstance(augment, BatchFixedSizePad):

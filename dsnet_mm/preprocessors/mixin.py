@@ -1,12 +1,14 @@
 """What the preprocessors for mmdet and mmseg share."""
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from dsnet_mm.preprocessors.checks import check_values
 from dsnet_mm.preprocessors.samples import rescale_ground_truth, rescale_input_frame
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.run import run
-from dsnet_mm.resizers.size import Size, check_images
+from dsnet_mm.resizers.size import Size, check_images, size_of
 
 import torch
 from mmengine.model import initialize
@@ -42,14 +44,17 @@ class DownsizeMixin:
         ValueError, TypeError: If the size is missing, ambiguous or wrong, or the resizer unknown.
     """
 
+    cast_data: Callable[[Any], Any]  # of the preprocessor behind
+    resizer: Any
+
     def __init__(self,
-                 *args,
+                 *args: Any,
                  target_size: Sequence[int] | None = None,
                  scale: float | Sequence[float] | None = None,
                  short_edge: int | None = None,
                  resizer: dict | None = None,
                  freeze: bool = False,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.output_size = OutputSize(target_size, scale, short_edge)
         if resizer is not None and not isinstance(resizer, dict):
@@ -91,7 +96,8 @@ class DownsizeMixin:
             dict: What the inherited preprocessor returns.
 
         Raises:
-            TypeError, ValueError: If the images have the wrong type or shape.
+            TypeError, ValueError: If the images have the wrong type or shape, or values that are
+                not finite; in training, if boxes have.
             RuntimeError: If the resizer's ``init_cfg`` was never applied before training.
         """
         if training and self._resizer_init_cfg is not None and not self._initialized:
@@ -99,6 +105,7 @@ class DownsizeMixin:
                 "the resizer's init_cfg was never applied: call init_weights() of this "
                 'preprocessor (models that wrap it in another one do not), or drop init_cfg and '
                 'use load_from')
+        check_values(data['inputs'], data.get('data_samples'), training)
         data = self.cast_data(data)
         images, samples = data['inputs'], data.get('data_samples')
         resized = self.resize(images)
@@ -106,7 +113,8 @@ class DownsizeMixin:
             if len(samples) != len(images):
                 raise ValueError(f'{len(images)} images came with {len(samples)} data samples')
             samples = [self._rescale(*args, training) for args in zip(samples, images, resized)]
-        return super().forward({**data, 'inputs': resized, 'data_samples': samples}, training)
+        return super().forward(  # type: ignore[misc]  # of the preprocessor behind
+            {**data, 'inputs': resized, 'data_samples': samples}, training)
 
     def resize(self, images: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
         """Resizes images, those of equal size together; values keep their range.
@@ -130,7 +138,7 @@ class DownsizeMixin:
                 raise ValueError(f'images must be (C, H, W) tensors, got {what}; videos '
                                  '(TrackDataPreprocessor) are not supported')
             groups[image.shape, image.dtype].append(index)
-        resized = {}
+        resized: dict[int, Tensor] = {}
         for indices in groups.values():
             batch = torch.stack([images[i] for i in indices])
             resized.update(zip(indices, self._resize_batch(batch)))
@@ -142,7 +150,7 @@ class DownsizeMixin:
 
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:
-        size_in, size_out = tuple(image.shape[-2:]), tuple(resized.shape[-2:])
+        size_in, size_out = size_of(image), size_of(resized)
         rescale_input_frame(sample, size_in, size_out)
         if training:
             self._rescale_ground_truth(sample, size_in, size_out)

@@ -3,6 +3,9 @@
 The functions change the sample they are given, but only by putting new values into it: what it
 shares with another sample stays as it is. Sizes are (height, width) in pixels.
 """
+from collections.abc import Callable
+from typing import Any
+
 from dsnet_mm.resizers.sampling import nearest
 from dsnet_mm.resizers.size import Size
 
@@ -21,9 +24,9 @@ def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) 
     sy, sx = (n_out / n_in for n_in, n_out in zip(size_in, size_out))
     meta = sample.metainfo
     # Plain tuples: mmseg takes a torch.Size for a window of slide inference.
-    height, width = meta.get('img_shape', size_in)[:2]
-    w_factor, h_factor = meta.get('scale_factor', (1., 1.))[:2]
-    update = dict(
+    height, width = _pair(meta, 'img_shape', size_in)
+    w_factor, h_factor = _pair(meta, 'scale_factor', (1., 1.))
+    update: dict[str, Any] = dict(
         img_shape=(max(1, round(height * sy)), max(1, round(width * sx))),
         scale_factor=(float(w_factor * sx), float(h_factor * sy)))
     if 'pad_shape' in meta:
@@ -49,28 +52,43 @@ def rescale_ground_truth(sample: BaseDataElement, size_in: Size, size_out: Size)
             setattr(sample, name, _resize_maps(sample.get(name), resize, size_in, size_out))
 
 
+def _pair(meta: dict[str, Any], key: str, default: tuple) -> tuple[float, float]:
+    value = meta.get(key, default)
+    if not hasattr(value, '__getitem__') or len(value) < 2:
+        raise ValueError(f'{key} in the metainfo of a data sample must be two numbers, got '
+                         f'{value!r}: leave it to the pipeline')
+    return value[0], value[1]
+
+
 def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
                        size_out: Size) -> None:
     """Rescales boxes by factors for x and y, and resizes masks."""
     if 'bboxes' in instances:
         boxes = instances.bboxes
         if isinstance(boxes, Tensor):
+            if boxes.shape[-1] % 2:
+                raise ValueError(f'boxes must be pairs of x and y, got shape {tuple(boxes.shape)}: '
+                                 'give boxes of another kind as a box type, which knows how to '
+                                 'rescale itself')
             boxes = boxes if boxes.is_floating_point() else boxes.float()
             instances.bboxes = boxes * boxes.new_tensor(scale).repeat(boxes.shape[-1] // 2)
         else:  # one of mmdet's box types
             instances.bboxes = boxes.clone()
             instances.bboxes.rescale_(scale)
     if 'masks' in instances:
-        if not hasattr(instances.masks, 'resize'):
+        if isinstance(instances.masks, Tensor) or not hasattr(instances.masks, 'resize'):
             raise TypeError('masks must be BitmapMasks or PolygonMasks, '
                             f'got {type(instances.masks).__name__}')
         instances.masks = instances.masks.resize(size_out)
 
 
-def _resize_maps(maps: PixelData, resize, size_in: Size, size_out: Size) -> PixelData:
+def _resize_maps(maps: PixelData, resize: Callable, size_in: Size, size_out: Size) -> PixelData:
     """Resizes each map (..., H, W) by the image's factor, relative to its own size."""
     resized = {}
     for name, value in maps.items():
+        if 0 in value.shape:
+            raise ValueError(f'{name} of the ground truth has no pixels, its shape is '
+                             f'{tuple(value.shape)}: leave the image out of the data set')
         size = tuple(max(1, round(n * n_out / n_in)) for n, n_in, n_out in zip(
             value.shape[-2:], size_in, size_out))
         resized[name] = resize(value, size)

@@ -1,7 +1,9 @@
 """A resizer in front of any mmseg model."""
+from typing import Any
+
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
-from dsnet_mm.resizers.size import Size
+from dsnet_mm.resizers.size import Size, size_of
 
 from mmengine.structures import BaseDataElement
 from mmseg.models.data_preprocessor import SegDataPreProcessor
@@ -26,10 +28,14 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
             images without padding.
 
     Raises:
-        ValueError: In training, if labels kept at high resolution would meet a padded image.
+        ValueError: In training, if labels of another size than their image, such as those kept at
+            high resolution, would meet a padded one.
     """
 
-    def __init__(self, *args, resize_gt_sem_seg: bool = True, **kwargs) -> None:
+    size: Size | None
+    test_cfg: dict | None
+
+    def __init__(self, *args: Any, resize_gt_sem_seg: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.resize_gt_sem_seg = resize_gt_sem_seg
         if self.size is not None:
@@ -40,15 +46,15 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """See :meth:`DownsizeMixin.forward`."""
         data = super().forward(data, training)
-        if training and not self.resize_gt_sem_seg:
-            for sample in data['data_samples']:
-                if any(sample.padding_size):
-                    raise ValueError(
-                        f'resize_gt_sem_seg=False needs resized images without padding, but one of '
-                        f'{tuple(sample.img_shape)} pixels is padded by {sample.padding_size} '
-                        '(left, right, top, bottom), which would shift its labels: choose '
-                        'target_size, size and size_divisor so that nothing is padded, or set '
-                        'resize_gt_sem_seg=True')
+        for sample in (training and data['data_samples']) or ():
+            if (any(sample.padding_size) and 'gt_sem_seg' in sample
+                    and size_of(sample.gt_sem_seg.data) != size_of(data['inputs'])):
+                raise ValueError(
+                    'labels of another size than the resized image need one without padding, but '
+                    f'that of {tuple(sample.img_shape)} pixels is padded by {sample.padding_size} '
+                    '(left, right, top, bottom), which would shift its labels: choose target_size, '
+                    'size and size_divisor so that nothing is padded, or set '
+                    'resize_gt_sem_seg=True and give labels of the size of the image')
         return data
 
     def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dsnet_mm.resizers import pretrained, sampling, tiled
 from dsnet_mm.resizers.layers import (
@@ -13,7 +14,14 @@ from dsnet_mm.resizers.layers import (
     standardize,
     weighted_sum,
 )
-from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, to_float
+from dsnet_mm.resizers.size import (
+    Size,
+    check_images,
+    check_positive,
+    check_size,
+    size_of,
+    to_float,
+)
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +70,7 @@ class DownsizeNet(nn.Module):
 
     Raises:
         ValueError: If an argument is out of range, or the weights are of another network.
+        TypeError: If a switch is not True or False.
         FileNotFoundError: If there are no such weights.
     """
     ACTIVATIONS = ('softmax', 'sigmoid')
@@ -73,6 +82,11 @@ class DownsizeNet(nn.Module):
 
     # The side of the logits' grid with window='auto', whose neighbours have no fixed number.
     _GRID = 4
+
+    # Sequential or None, Sequential or None, Conv2d; no type checker knows what is in a Sequential.
+    texture: Any
+    distance: Any
+    logits: Any
 
     def __init__(self,
                  num_convs: int = 2,
@@ -91,6 +105,10 @@ class DownsizeNet(nn.Module):
         if activation not in self.ACTIVATIONS:
             raise ValueError(f'activation must be one of {self.ACTIVATIONS}, got {activation!r}')
         check_positive(channels=channels, in_channels=in_channels)
+        for name, value in dict(use_texture=use_texture, use_distance=use_distance,
+                                bilinear_prior=bilinear_prior, with_cp=with_cp).items():
+            if not isinstance(value, bool):
+                raise TypeError(f'{name} must be True or False, got {value!r}')
         if not (use_texture or use_distance):
             raise ValueError('use_texture and use_distance cannot both be False: '
                              "for fixed weights use FixedResizer(mode='bilinear')")
@@ -111,7 +129,7 @@ class DownsizeNet(nn.Module):
         self.distance = None
         if use_distance:
             self.distance = nn.Sequential(nn.Conv2d(4, channels, 1), nn.ReLU())
-        num_logits = (self._GRID if window == 'auto' else window)**2
+        num_logits = (window if isinstance(window, int) else self._GRID)**2
         self.logits = nn.Conv2d(channels * (use_texture + use_distance), num_logits, 1)
         self.reset_parameters()
 
@@ -277,7 +295,7 @@ class DownsizeNet(nn.Module):
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
         # Strides that depend on sizes would be a graph each.
-        grid = sampling.project(tuple(images.shape[-2:]), size, self.window,
+        grid = sampling.project(size_of(images), size, self.window,
                                 strided=not _is_compiling())
         return sampling.Grid(*(axis.to(images) for axis in grid))
 

@@ -1,6 +1,6 @@
 """Other published learned resizers, for comparison: written from their papers."""
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, to_float
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 class _ResidualResizer(nn.Module):
     """Bilinear interpolation plus a learned correction: what the peers have in common."""
     UNIT_RANGE = (0, 1)  # what the correction sees the value range as
+    _correction: Callable[[Tensor, Size], Tensor]
 
     def __init__(self, in_channels: int, value_range: Sequence[float]) -> None:
         super().__init__()
@@ -154,12 +155,13 @@ class MULLER(_ResidualResizer):
         nn.init.zeros_(self.bias)
 
     def _correction(self, images: Tensor, size: Size) -> Tensor:
-        bands = []
+        correction = images.new_zeros(())
         for scale, bias in zip(self.scale, self.bias):
             blurred = _blur(images)
-            bands.append(torch.tanh(scale * _bilinear(blurred - images, size) + bias))
+            band = _bilinear(blurred - images, size)
+            correction = correction + torch.tanh(scale * band + bias)
             images = blurred
-        return sum(bands)
+        return correction
 
     def extra_repr(self) -> str:
         return f'num_layers={len(self.scale)}, value_range={self.value_range}'
@@ -191,4 +193,4 @@ def _check_range(value_range: Sequence[float]) -> tuple[float, float]:
             -math.inf < value_range[0] < value_range[1] < math.inf):
         raise ValueError('value_range must be the least and the greatest value of the images, '
                          f'like (0, 255), got {value_range!r}')
-    return tuple(value_range)
+    return value_range[0], value_range[1]

@@ -122,7 +122,7 @@ def project(size_in: Size, size_out: Size, window: int | str = 2, strided: bool 
 
 
 def _project_axis(size_in: int, size_out: int, window: int | str, strided: bool) -> Axis:
-    taps = 2 * max(1, -(-size_in // size_out)) if window == 'auto' else window
+    taps = window if isinstance(window, int) else 2 * max(1, -(-size_in // size_out))
     # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
     # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
     ratio = torch.tensor(size_in / size_out, dtype=torch.float32).double()

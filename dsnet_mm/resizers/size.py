@@ -9,6 +9,9 @@ from torch import Tensor
 
 Size = tuple[int, int]
 
+# Larger is a mistake: no memory holds such an image.
+_LARGEST_SIDE = 2**20
+
 
 class OutputSize:
     """The size an image of any size is resized to. Give exactly one of the three.
@@ -49,12 +52,11 @@ class OutputSize:
         if self.target_size is not None:
             return self.target_size
         if self.scale is not None:
-            # 100 * 0.29 is 28.999999999999996: what the user wrote is 29.
-            return tuple(max(1, math.floor(side * factor + 1e-6))
-                         for side, factor in zip((height, width), self.scale))
-        return tuple(self.short_edge if side == min(height, width)
-                     else round(side * self.short_edge / min(height, width))
-                     for side in (height, width))
+            return _scaled(height, self.scale[0]), _scaled(width, self.scale[1])
+        assert self.short_edge is not None  # one of the three is given
+        shorter = min(height, width)
+        return (round(height * self.short_edge / shorter),
+                round(width * self.short_edge / shorter))
 
     def __repr__(self) -> str:
         name, value = next((k, v) for k, v in vars(self).items() if v is not None)
@@ -65,28 +67,37 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
     """Returns a size (h, w) as plain integers.
 
     Raises:
-        ValueError: If it is not two numbers, or one is not positive.
+        ValueError: If it is not two numbers, or one is not positive or beyond all images.
         TypeError: If a number is not an integer.
     """
-    if isinstance(size, (str, Real)) or len(size) != 2:
+    if isinstance(size, (str, bytes, dict)) or not hasattr(size, '__getitem__') or len(size) != 2:
         raise ValueError(f'{name} must be (height, width) in pixels, got {size!r}')
     for side in size:
         if isinstance(side, bool) or not hasattr(side, '__index__'):
             raise TypeError(f'{name} must be integers (pixels), got {size!r}')
         if side < 1:
             raise ValueError(f'{name} must be positive, got {size!r}')
+        if side > _LARGEST_SIDE:
+            raise ValueError(f'{name} must be at most {_LARGEST_SIDE} pixels a side, got {size!r}')
     # A size that an exported graph leaves open must stay open.
-    return tuple(side if isinstance(side, (int, torch.SymInt)) else operator.index(side)
-                 for side in size)
+    height, width = (side if isinstance(side, (int, torch.SymInt)) else operator.index(side)
+                     for side in size)
+    return height, width
+
+
+def _scaled(side: int, factor: float) -> int:
+    # 100 * 0.29 is 28.999999999999996: what the user wrote is 29.
+    return max(1, math.floor(side * factor + 1e-6))
 
 
 def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
-    pair = (scale, scale) if isinstance(scale, Real) else tuple(scale)
+    pair = tuple(scale) if isinstance(scale, Sequence) else (scale, scale)
     if len(pair) != 2 or any(isinstance(s, bool) or not isinstance(s, Real) for s in pair):
         raise TypeError(f'scale must be a number, or one for height and one for width: {scale!r}')
-    if not all(0 < s < math.inf for s in pair):
-        raise ValueError(f'scale must be positive and finite, got {scale!r}')
-    return pair
+    if not all(0 < s <= _LARGEST_SIDE for s in pair):
+        raise ValueError(f'scale must be positive, finite and at most {_LARGEST_SIDE}, got '
+                         f'{scale!r}')
+    return pair[0], pair[1]
 
 
 def check_positive(**arguments: int) -> None:
@@ -119,6 +130,12 @@ def check_images(images: Tensor, in_channels: int | None = None) -> None:
     if in_channels is not None and images.shape[1] != in_channels:
         raise ValueError(f'images have {images.shape[1]} channels, this network takes '
                          f'{in_channels}: build it with in_channels={images.shape[1]}')
+
+
+def size_of(images: Tensor) -> Size:
+    """Height and width of images (..., H, W)."""
+    height, width = images.shape[-2:]
+    return height, width
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -155,6 +155,19 @@ def test_offsets_that_are_not_finite_show_in_the_output(value):
     assert conv.weight.grad.isnan().any()
 
 
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+@pytest.mark.parametrize('op', [ops.roi_align, ops.roi_pool])
+def test_rois_that_are_not_finite_show_in_the_output(op, value):
+    """torchvision's operators would read outside their memory, and end the process."""
+    x = torch.rand(2, 2, 5, 5, requires_grad=True)
+    given = torch.tensor([[0, 0, 0, 4, 4], [1, 0, value, 4, 4], [1, 1, 0, 3, 4]])
+    out = op(x, given, (2, 2))
+    torch.testing.assert_close(out[[0, 2]], op(x, given[[0, 2]], (2, 2)))
+    assert out[1].isnan().all()
+    out[[0, 2]].sum().backward()
+    assert x.grad.isfinite().all() and x.grad.abs().sum() > 0
+
+
 def test_gradients_against_finite_differences():
     image, offset, mask, weight, bias, feature = (x.double().requires_grad_() for x in tensors(
         10, (2, 2, 4, 4), (2, 18, 4, 4), (2, 9, 4, 4), (2, 2, 3, 3), (2, ), (2, 1, 9, 11)))

@@ -327,6 +327,16 @@ def test_losses_by_loop(head, gts):
     assert all(level.grad.isfinite().all() for levels in outs for level in levels)
 
 
+@pytest.mark.parametrize('empty', [(20., 20., 20., 60.), (5., 5., 5., 5.), (50., 50., 10., 10.)])
+def test_boxes_without_area_are_left_out(head, empty):
+    outs = predictions()
+    gts = [objects([10, 10, 80, 90]), objects()]
+    losses = losses_of(head, outs, [objects(list(empty), [10, 10, 80, 90]), objects(list(empty))])
+    gts[0].labels[:] = 1  # of the second of two
+    for name, value in losses_of(head, outs, gts).items():
+        assert value.isfinite() and value == losses[name]
+
+
 def test_sure_background_leaves_the_mining_and_positives_stay(head):
     gt = objects([16., 16., 56., 56.])
     scores, deltas, arm_scores, arm_deltas = predictions(1)

@@ -1,0 +1,57 @@
+"""What would spoil a training without a word, looked for where the data loader hands it over: there
+the numbers still lie on the CPU, and no GPU has to wait for an answer."""
+from collections.abc import Sequence
+
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+# Of squares of larger values the sum over an image could exceed single precision.
+_LARGEST = 1e12
+
+
+def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataElement] | None,
+                 training: bool) -> None:
+    """Looks at floating-point images and, in training, at the boxes of the ground truth.
+
+    Args:
+        images (Tensor | Sequence[Tensor]): (N, C, H, W), or (C, H, W) each.
+        samples (Sequence[BaseDataElement] | None): Their data samples.
+        training (bool): Whether boxes count.
+
+    Raises:
+        TypeError, ValueError: If there are no images, or an image or a box has values that nothing
+            can be learned from: NaN, infinite or beyond 1e12.
+    """
+    if not isinstance(images, (Tensor, list, tuple)):
+        raise TypeError('inputs must be a list of images (C, H, W) or a batch (N, C, H, W), got '
+                        f'{type(images).__name__}')
+    if len(images) == 0:
+        raise ValueError('inputs holds no images: an empty batch cannot be resized')
+    for index, image in enumerate(images):
+        if isinstance(image, Tensor) and image.is_floating_point() and image.numel():
+            _check(image, f'image {index} of the batch', samples, index)
+    for index, sample in enumerate(samples or ()):
+        if not isinstance(sample, BaseDataElement):
+            raise TypeError(f'data sample {index} of the batch is a {type(sample).__name__}: the '
+                            'pipeline must end with PackDetInputs or PackSegInputs')
+        if not training:
+            continue
+        for name in ('gt_instances', 'ignored_instances'):
+            boxes = sample.get(name, {}).get('bboxes')
+            boxes = getattr(boxes, 'tensor', boxes)
+            if isinstance(boxes, Tensor) and boxes.is_floating_point() and boxes.numel():
+                _check(boxes, f'{name}.bboxes of data sample {index}', samples, index)
+
+
+def _check(values: Tensor, what: str, samples: Sequence[BaseDataElement] | None,
+           index: int) -> None:
+    low, high = values.float().aminmax()  # both are NaN if one value is
+    if low >= -_LARGEST and high <= _LARGEST:
+        return
+    path = getattr(samples[index], 'img_path', '') if samples and index < len(samples) else ''
+    bad = ~(values.double().abs() <= _LARGEST)
+    where = bad.nonzero()[0].tolist()
+    raise ValueError(
+        f'{what}{f" ({path})" if path else ""} has {int(bad.sum())} of {values.numel()} values '
+        f'that are NaN, infinite or beyond {_LARGEST:g}, the first at {where}: '
+        f'{values[tuple(where)].item()}. Mend the file, or leave it out of the data set')

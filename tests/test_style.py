@@ -1,0 +1,25 @@
+"""Style and types of the whole project, as configured in ruff.toml and setup.cfg."""
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*command: str) -> None:
+    result = subprocess.run([sys.executable, '-m', *command], cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert result.returncode == 0, result.stdout
+
+
+def test_ruff():
+    run('ruff', 'check')
+
+
+@pytest.mark.skipif(f'torch=={version("torch")}\n' not in (ROOT / 'requirements.txt').read_text(),
+                    reason='types are those of the PyTorch in requirements.txt')
+def test_mypy():
+    run('mypy')
