@@ -1,6 +1,7 @@
 """A resizer in front of any mmseg model."""
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.size import Size
 
 from mmengine.structures import BaseDataElement
@@ -32,8 +33,8 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
     def __init__(self, *args, resize_gt_sem_seg: bool = True, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.resize_gt_sem_seg = resize_gt_sem_seg
-        if self.size is not None:
-            self.size = self.output_size(*self.size)
+        self._unresized = self.size
+        self._map_sizes(self.output_size)
         if self.test_cfg and self.test_cfg.get('size') is not None:
             self.test_cfg = {**self.test_cfg, 'size': self.output_size(*self.test_cfg['size'])}
 
@@ -50,6 +51,10 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
                         'target_size, size and size_divisor so that nothing is padded, or set '
                         'resize_gt_sem_seg=True')
         return data
+
+    def _map_sizes(self, output_size: OutputSize) -> None:
+        if self._unresized is not None:
+            self.size = output_size(*self._unresized)
 
     def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
                               size_out: Size) -> None:
