@@ -30,7 +30,8 @@ MODELS = Registry(
                for module in modules])
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='dsnet_mm',
-    locations=['dsnet_mm.hooks', 'dsnet_mm.visualization'])
+    locations=['dsnet_mm.hooks', 'dsnet_mm.seeding', 'dsnet_mm.checkpoints',
+               'dsnet_mm.visualization'])
 
 RESIZERS = ('DownsizeNet', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
 for _name in RESIZERS:
