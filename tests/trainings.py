@@ -22,15 +22,22 @@ def segmenter(data_root: Path, work_dir: Path, **options) -> Config:
         'val_dataloader.dataset.indices': 2, 'default_hooks.logger.interval': 1})
     cfg.work_dir, cfg.experiment_name = str(work_dir), work_dir.name
     cfg.train_cfg, cfg.param_scheduler = EPOCHS, None
+    # Half of the time would go into formatting the config for each checkpoint.
+    object.__setattr__(cfg, '_format_python_code', False)
     cfg.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})
     return cfg
 
 
-def train(cfg: Config) -> dict[str, torch.Tensor]:
-    """The weights it ends with."""
+def run(cfg: Config) -> Runner:
+    """The runner after its training."""
     runner = Runner.from_cfg(cfg)
     runner.train()
-    return runner.model.state_dict()
+    return runner
+
+
+def train(cfg: Config) -> dict[str, torch.Tensor]:
+    """The weights it ends with."""
+    return run(cfg).model.state_dict()
 
 
 def differing(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> list[str]:
