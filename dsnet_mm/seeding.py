@@ -42,6 +42,10 @@ class StepSeedHook(Hook):
         start = runner.iter * loader.batch_size if skips else 0
         batches.sampler = _Numbered(batches.sampler, start)
         loader.dataset.__getitems__ = _SeededItems(loader.dataset, seed)
+        loop = runner.train_loop
+        if hasattr(loop, 'dataloader_iterator'):  # the original mmengine has begun to load
+            loader._iterator = None
+            loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: dict | None = None) -> None:

@@ -40,7 +40,8 @@ class Watch(Hook):
     """Keeps the resizer's weights after each iteration, and what comes out of two modules."""
 
     def __init__(self) -> None:
-        self.weights, self.outputs = [], {'data_preprocessor.resizer': [], 'decode_head.conv_seg': []}
+        self.weights = []
+        self.outputs = {'data_preprocessor.resizer': [], 'decode_head.conv_seg': []}
 
     def before_train(self, runner) -> None:
         for name, outputs in self.outputs.items():

@@ -14,11 +14,13 @@ OUT_OF_MEMORY = """Out of memory. What helps, first what costs least:
 
 
 def safeguard(cfg: Config) -> None:
-    """Lets a training be killed at any time: resumed, it ends as if it had not been."""
-    hooks = cfg.setdefault('default_hooks', {})
-    checkpoint = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
-    if checkpoint is not None and checkpoint.type == 'CheckpointHook':
-        checkpoint.type = 'dsnet_mm.SafeCheckpointHook'
+    """Checks what is loaded, and lets a training be killed: resumed, it ends as if it had not been.
+    """
+    hooks = {'checkpoint': dict(type='CheckpointHook', interval=1),
+             **(cfg.get('default_hooks') or {})}
+    if (hooks['checkpoint'] or {}).get('type') == 'CheckpointHook':
+        hooks['checkpoint'] = dict(hooks['checkpoint'], type='dsnet_mm.SafeCheckpointHook')
+    cfg.default_hooks = hooks
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='dsnet_mm.StepSeedHook')]
 
 

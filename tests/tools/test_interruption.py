@@ -116,7 +116,12 @@ def test_a_rank_killed_in_the_middle_ends_the_job_and_it_resumes(processes, text
     assert process.returncode == 1 and 'Signal 9 (SIGKILL)' in text
     assert not (folder / f'epoch_{epochs}.pth').exists()
     assert 'resumed epoch: ' in finish(folder, '--resume')
-    assert_same(end(folder, epochs), end(tmp_path / 'whole', epochs))
+    first, second = end(folder, epochs), end(tmp_path / 'whole', epochs)
+    if processes == 2:
+        assert_same(first, second)
+    else:  # three sums and more depend on the order, which gloo does not promise
+        for key, value in second.items():
+            torch.testing.assert_close(first[key], value, rtol=1e-3, atol=1e-3)
 
 
 FIXED = """
@@ -128,7 +133,7 @@ train_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9),
-    paramwise_cfg=dict(custom_keys=dict(data_preprocessor=dict(lr_mult=10000))))
+    paramwise_cfg=dict(custom_keys=dict(data_preprocessor=dict(lr_mult=1000))))
 """
 
 
@@ -173,7 +178,7 @@ def test_memory_that_is_not_there_is_explained(data_root, tmp_path):
     with pytest.raises(MemoryError, match=r"(?s)can't allocate memory.*resizer.with_cp=True"):
         with out_of_memory_explained():
             torch.empty(10**15)
-    with pytest.raises(RuntimeError, match='shape'), out_of_memory_explained():
+    with pytest.raises(RuntimeError, match='must match'), out_of_memory_explained():
         torch.ones(2) + torch.ones(3)
     cfg = segmenter(data_root, tmp_path, model__data_preprocessor__scale=None,
                     model__data_preprocessor__target_size=(10**6, 10**6))
