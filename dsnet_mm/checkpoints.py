@@ -61,9 +61,10 @@ class SafeCheckpointHook(CheckpointHook):
         file = runner._load_from or runner.work_dir
         if not isinstance(checkpoint, dict):
             raise ValueError(f'{file} holds a {type(checkpoint).__name__} instead of a checkpoint')
-        found = {name.removeprefix('module.'): value
-                 for name, value in checkpoint.get('state_dict', checkpoint).items()}
-        own = unwrapped(runner).state_dict()
+        # mmengine drops the prefix, of distributed training and of test-time augmentation.
+        found, own = ({name.removeprefix('module.'): value for name, value in state.items()}
+                      for state in (checkpoint.get('state_dict', checkpoint),
+                                    unwrapped(runner).state_dict()))
         other = [name for name, value in own.items()
                  if getattr(found.get(name), 'shape', None) != value.shape]
         if len(other) == len(own):

@@ -157,6 +157,16 @@ def test_weights_of_a_model_without_a_resizer_are_welcome(trained, data_root, tm
         assert torch.equal(runner.model.state_dict()[name], value)
 
 
+def test_weights_fit_the_same_model_in_a_wrapper(trained, data_root, tmp_path):
+    checkpoint = torch.load(trained / 'epoch_1.pth', weights_only=False)
+    cfg = segmenter(data_root, tmp_path, load_from=str(trained / 'epoch_1.pth'), **SAFE)
+    cfg.model = dict(type='SegTTAModel', module=cfg.model)
+    runner = Runner.from_cfg(cfg)
+    runner.load_or_resume()
+    for name, value in runner.model.module.state_dict().items():
+        assert torch.equal(value, checkpoint['state_dict'][name])
+
+
 def test_the_latest_checkpoint_of_a_folder_moved_or_killed(trained, tmp_path):
     assert latest_checkpoint(tmp_path) is None
     folder = shutil.copytree(trained, tmp_path / 'moved')
