@@ -36,7 +36,8 @@ MODELS = Registry(
                for module in modules])
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='dsnet_mm',
-    locations=['dsnet_mm.hooks', 'dsnet_mm.visualization'])
+    locations=['dsnet_mm.hooks', 'dsnet_mm.seeding', 'dsnet_mm.checkpoints',
+               'dsnet_mm.visualization'])
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='dsnet_mm',
     locations=['dsnet_mm.transforms.pipeline'])

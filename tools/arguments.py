@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dsnet_mm.config import load_config
 
+import torch
 from mmengine.config import Config, DictAction
 
 
@@ -26,8 +27,20 @@ def make_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        _start_on_cpus(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config.split('::')[-1]).stem)
     return cfg
+
+
+def _start_on_cpus(cfg: Config) -> None:
+    """mmengine's launcher gives each process a GPU; without one, what it does besides."""
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(
+        dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
+             find_unused_parameters=cfg.get('find_unused_parameters', False)),
+        **cfg.get('model_wrapper_cfg') or {})

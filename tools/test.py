@@ -1,10 +1,13 @@
 """Evaluates a trained mmdet or mmseg model, with or without a resizer in front of it."""
 import argparse
 
+from dsnet_mm.checkpoints import check_file
+
 from arguments import make_config, make_parser
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from training import safeguard
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,7 +20,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def apply(args: argparse.Namespace, cfg: Config) -> None:
+    check_file(args.checkpoint)
     cfg.load_from = args.checkpoint
+    safeguard(cfg)
     is_mmseg = cfg.get('default_scope') == 'mmseg'
     if args.show_dir:
         hook = cfg.default_hooks.get('visualization')
@@ -43,7 +48,10 @@ def apply(args: argparse.Namespace, cfg: Config) -> None:
 def main() -> None:
     args = parse_args()
     cfg = make_config(args)
-    apply(args, cfg)
+    try:
+        apply(args, cfg)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and cfg.get('default_scope') != 'mmseg':
         from mmdet.evaluation import DumpDetResults

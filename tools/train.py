@@ -1,10 +1,13 @@
 """Trains an mmdet or mmseg model, with or without a resizer in front of it."""
 import argparse
 
+from dsnet_mm.checkpoints import check_file, latest_checkpoint
+
 from arguments import make_config, make_parser
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from training import out_of_memory_explained, safeguard
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,16 +32,27 @@ def apply(args: argparse.Namespace, cfg: Config) -> None:
             raise SystemExit('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        auto = args.resume == 'auto'
+        checkpoint = latest_checkpoint(cfg.work_dir) if auto else args.resume
+        if checkpoint is not None:
+            cfg.resume, cfg.load_from = True, checkpoint
+        else:
+            print(f'There is no checkpoint in {cfg.work_dir} yet: starting from the beginning.')
+    if cfg.get('load_from'):
+        check_file(cfg.load_from)
+    safeguard(cfg)
 
 
 def main() -> None:
     args = parse_args()
     cfg = make_config(args)
-    apply(args, cfg)
+    try:
+        apply(args, cfg)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    with out_of_memory_explained():
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -1,8 +1,10 @@
 """A neck that resizes feature maps."""
 from collections.abc import Sequence
+from typing import Any
 
 from dsnet_mm.necks.interpolation import LearnedInterpolation
 from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers.size import size_of
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -41,26 +43,29 @@ class DownsizeNeck(BaseModule):
                  scale_factors: Sequence[float | Sequence[float]] | None = None,
                  to_level: int | None = None,
                  init_cfg: dict | list | None = None,
-                 **options: object) -> None:
+                 **options: Any) -> None:
         super().__init__(init_cfg)
         levels = len(in_channels)
         if (scale_factors is None) == (to_level is None):
             raise ValueError('give either scale_factors=[0.5, 1, ...], one for each level, or '
                              f'to_level=0, got {scale_factors} and {to_level}')
-        if to_level is not None:
+        factors: Sequence[float | Sequence[float] | None]
+        if scale_factors is None:
+            assert to_level is not None  # one of the two is given
             if not -levels <= to_level < levels:
                 raise ValueError(f'to_level={to_level} must be the index of one of {levels} levels')
             kept = [level == to_level % levels for level in range(levels)]
-            scale_factors = levels * [None]
+            factors = levels * [None]
         else:
             if len(scale_factors) != levels:
                 raise ValueError(f'scale_factors must be as many as the {levels} levels of '
                                  f'in_channels, got {scale_factors}')
-            kept = [factor in (1, (1, 1), [1, 1]) for factor in scale_factors]
+            factors = scale_factors
+            kept = [factor in (1, (1, 1), [1, 1]) for factor in factors]
         self.to_level = to_level
         self.levels = nn.ModuleList(
             nn.Identity() if keep else LearnedInterpolation(channels, factor, **options)
-            for channels, factor, keep in zip(in_channels, scale_factors, kept))
+            for channels, factor, keep in zip(in_channels, factors, kept))
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The levels (N, C_i, H_i, W_i), resized.
@@ -70,6 +75,6 @@ class DownsizeNeck(BaseModule):
         """
         if len(inputs) != len(self.levels):
             raise ValueError(f'{len(inputs)} levels came, in_channels has {len(self.levels)}')
-        size = None if self.to_level is None else tuple(inputs[self.to_level].shape[-2:])
+        size = None if self.to_level is None else size_of(inputs[self.to_level])
         return tuple(x if isinstance(level, nn.Identity) else level(x, size)
                      for level, x in zip(self.levels, inputs))

@@ -54,6 +54,7 @@ class _Upsampling(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (),
                            kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
         if function is F.interpolate:
             return next(self.layers)(args[0], kwargs['size'])
-        return function(*args, **kwargs or {})
+        return function(*args, **kwargs)

@@ -1,10 +1,13 @@
 """The learned interpolation of one feature map: what the necks and heads here are made of."""
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import DownsizeNet, OutputSize, sampling
 from dsnet_mm.resizers.layers import interpolate
-from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size
+from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +48,7 @@ class LearnedInterpolation(nn.Module):
                  scale_factor: float | Sequence[float] | None = None,
                  compressed_channels: int = 16,
                  groups: int = 1,
-                 **options: object) -> None:
+                 **options: Any) -> None:
         super().__init__()
         check_positive(in_channels=in_channels, compressed_channels=compressed_channels,
                        groups=groups)
@@ -89,7 +92,7 @@ class LearnedInterpolation(nn.Module):
         coefficients = self._coefficients(features, self._size(features, size))
         return coefficients.unflatten(0, (-1, self.groups))
 
-    def apply(self, fn: Callable[[nn.Module], None]) -> nn.Module:
+    def apply(self, fn: Callable[[nn.Module], None]) -> LearnedInterpolation:
         """Leaves everything as it is: this is how a model's ``init_cfg`` reaches its modules. It
         would not only undo the bilinear start, but draw numbers that others then get."""
         return self
@@ -97,7 +100,7 @@ class LearnedInterpolation(nn.Module):
     def _resize(self, features: Tensor, size: Size) -> Tensor:
         coefficients = self._coefficients(features, size)
         grid = sampling.Grid(*(axis.to(features) for axis in sampling.project(
-            tuple(features.shape[-2:]), size, self.net.window)))
+            size_of(features), size, self.net.window)))
         values = features.reshape(len(coefficients), -1, *features.shape[-2:])
         return interpolate(values, coefficients, grid).reshape(*features.shape[:2], *size)
 
@@ -114,4 +117,4 @@ class LearnedInterpolation(nn.Module):
         if self.output_size is None:
             raise ValueError('which size? Build LearnedInterpolation with scale_factor=2, or call '
                              'it with size=(h, w)')
-        return self.output_size(*features.shape[-2:])
+        return self.output_size(*size_of(features))

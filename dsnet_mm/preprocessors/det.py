@@ -3,6 +3,7 @@ from typing import Any
 
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers import OutputSize
 
 from mmdet.models.data_preprocessors import (
     BatchFixedSizePad,
@@ -32,16 +33,22 @@ class DownsizeDetDataPreprocessor(DownsizeMixin, DetDataPreprocessor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._pads = []
         for augment in self.batch_augments or ():
             if isinstance(augment, BatchFixedSizePad):
                 if self.output_size.short_edge is not None:
                     raise ValueError(
                         'BatchFixedSizePad pads images of any ratio to one size, but with '
                         f'{self.output_size} their sizes differ: use scale or target_size')
-                augment.size = self.output_size(*augment.size)
+                self._pads.append((augment, augment.size))
             elif isinstance(augment, (BatchResize, BatchSyncRandomResize)):
                 raise ValueError(
                     f'the batch augmentation {type(augment).__name__} would resize the batch again '
                     f'after the resizer ({self.output_size}): set batch_augments=None in '
                     'data_preprocessor, and vary the size in the train pipeline instead '
-                    "(dict(type='RandomResize', ...))")
+                    "(dict(type='RandomResize', ...)) or with ratio_range")
+        self._map_sizes(self.output_size)
+
+    def _map_sizes(self, output_size: OutputSize) -> None:
+        for pad, size in self._pads:
+            pad.size = output_size(*size)

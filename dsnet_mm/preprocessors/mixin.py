@@ -1,6 +1,8 @@
 """What the preprocessors for mmdet and mmseg share."""
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 from dsnet_mm.preprocessors.checks import check_values
@@ -11,6 +13,7 @@ from dsnet_mm.resizers.run import run
 from dsnet_mm.resizers.size import Size, check_images, size_of
 
 import torch
+from mmengine.dist import broadcast
 from mmengine.model import initialize
 from mmengine.structures import BaseDataElement
 from torch import Tensor
@@ -37,11 +40,16 @@ class DownsizeMixin:
             it is mmengine's, as in
             ``dict(type='Pretrained', checkpoint=..., prefix='data_preprocessor.resizer.')``.
         freeze (bool): Do not train the resizer.
+        ratio_range (tuple[float, float], optional): Multi-scale training: the size is multiplied by
+            a factor drawn from this range, as in mmcv's ``RandomResize``. Each training batch draws
+            one, the same on all ranks; at test the size is the one given. So one resizer serves
+            many ratios.
         *args, **kwargs: Those of the inherited preprocessor. Sizes among them are those of the
             unresized images and are mapped as an image of that size would be.
 
     Raises:
-        ValueError, TypeError: If the size is missing, ambiguous or wrong, or the resizer unknown.
+        ValueError, TypeError: If the size or the range is missing, ambiguous or wrong, or the
+            resizer unknown.
     """
 
     cast_data: Callable[[Any], Any]  # of the preprocessor behind
@@ -54,9 +62,11 @@ class DownsizeMixin:
                  short_edge: int | None = None,
                  resizer: dict | None = None,
                  freeze: bool = False,
+                 ratio_range: tuple[float, float] | None = None,
                  **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.output_size = OutputSize(target_size, scale, short_edge)
+        self.ratio_range = None if ratio_range is None else _check_range(ratio_range)
         if resizer is not None and not isinstance(resizer, dict):
             raise TypeError("resizer must be a config, like dict(type='DownsizeNet'), "
                             f'got {resizer!r}')
@@ -108,7 +118,11 @@ class DownsizeMixin:
         check_values(data['inputs'], data.get('data_samples'), training)
         data = self.cast_data(data)
         images, samples = data['inputs'], data.get('data_samples')
-        resized = self.resize(images)
+        output_size = self.output_size
+        if training and self.ratio_range is not None:
+            output_size = output_size.times(self._draw_ratio(self.ratio_range))
+            self._map_sizes(output_size)
+        resized = self.resize(images, output_size)
         if samples is not None:
             if len(samples) != len(images):
                 raise ValueError(f'{len(images)} images came with {len(samples)} data samples')
@@ -116,12 +130,14 @@ class DownsizeMixin:
         return super().forward(  # type: ignore[misc]  # of the preprocessor behind
             {**data, 'inputs': resized, 'data_samples': samples}, training)
 
-    def resize(self, images: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    def resize(self, images: Tensor | Sequence[Tensor],
+               output_size: OutputSize | None = None) -> Tensor | list[Tensor]:
         """Resizes images, those of equal size together; values keep their range.
 
         Args:
             images (Tensor | Sequence[Tensor]): As ``inputs`` of :meth:`forward`, on the
                 preprocessor's device.
+            output_size (OutputSize, optional): Another than the preprocessor's own.
 
         Returns:
             Tensor | list[Tensor]: Floating-point images, as given: a batch or a list.
@@ -129,8 +145,9 @@ class DownsizeMixin:
         Raises:
             TypeError, ValueError: If the images have the wrong type or shape.
         """
+        output_size = output_size or self.output_size
         if isinstance(images, Tensor):
-            return self._resize_batch(images)
+            return self._resize_batch(images, output_size)
         groups = defaultdict(list)
         for index, image in enumerate(images):
             if not isinstance(image, Tensor) or image.dim() != 3:
@@ -141,12 +158,20 @@ class DownsizeMixin:
         resized: dict[int, Tensor] = {}
         for indices in groups.values():
             batch = torch.stack([images[i] for i in indices])
-            resized.update(zip(indices, self._resize_batch(batch)))
+            resized.update(zip(indices, self._resize_batch(batch, output_size)))
         return [resized[i] for i in range(len(images))]
 
-    def _resize_batch(self, images: Tensor) -> Tensor:
+    def _resize_batch(self, images: Tensor, output_size: OutputSize) -> Tensor:
         check_images(images)
-        return run(self.resizer, images, self.output_size(*images.shape[-2:]))
+        return run(self.resizer, images, output_size(*images.shape[-2:]))
+
+    def _draw_ratio(self, ratio_range: tuple[float, float]) -> float:
+        ratio = torch.empty(()).uniform_(*ratio_range)
+        broadcast(ratio)  # ranks that wait for each other shall have equal work
+        return float(ratio)
+
+    def _map_sizes(self, output_size: OutputSize) -> None:
+        """Maps the sizes that the inherited preprocessor has for the batch, if any."""
 
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:
@@ -159,3 +184,14 @@ class DownsizeMixin:
     def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
                               size_out: Size) -> None:
         rescale_ground_truth(sample, size_in, size_out)
+
+
+def _check_range(ratio_range: Sequence[float]) -> tuple[float, float]:
+    if isinstance(ratio_range, (str, Real)) or len(ratio_range) != 2 or any(
+            isinstance(r, bool) or not isinstance(r, Real) for r in ratio_range):
+        raise TypeError(f'ratio_range must be two numbers (lowest, highest), got {ratio_range!r}')
+    low, high = ratio_range
+    if not 0 < low <= high < math.inf:
+        raise ValueError('ratio_range must be (lowest, highest), positive and finite, got '
+                         f'{ratio_range!r}')
+    return low, high

@@ -3,6 +3,7 @@ from typing import Any
 
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.size import Size, size_of
 
 from mmengine.structures import BaseDataElement
@@ -38,8 +39,8 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
     def __init__(self, *args: Any, resize_gt_sem_seg: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.resize_gt_sem_seg = resize_gt_sem_seg
-        if self.size is not None:
-            self.size = self.output_size(*self.size)
+        self._unresized = self.size
+        self._map_sizes(self.output_size)
         if self.test_cfg and self.test_cfg.get('size') is not None:
             self.test_cfg = {**self.test_cfg, 'size': self.output_size(*self.test_cfg['size'])}
 
@@ -56,6 +57,10 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
                     'size and size_divisor so that nothing is padded, or set '
                     'resize_gt_sem_seg=True and give labels of the size of the image')
         return data
+
+    def _map_sizes(self, output_size: OutputSize) -> None:
+        if self._unresized is not None:
+            self.size = output_size(*self._unresized)
 
     def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
                               size_out: Size) -> None:

@@ -58,9 +58,22 @@ class OutputSize:
         return (round(height * self.short_edge / shorter),
                 round(width * self.short_edge / shorter))
 
+    def times(self, factor: float) -> 'OutputSize':
+        """The same with sizes larger or smaller by a factor."""
+        if self.target_size is not None:
+            return OutputSize(target_size=[_times(side, factor) for side in self.target_size])
+        if self.scale is not None:
+            return OutputSize(scale=[side * factor for side in self.scale])
+        assert self.short_edge is not None  # one of the three is given
+        return OutputSize(short_edge=_times(self.short_edge, factor))
+
     def __repr__(self) -> str:
         name, value = next((k, v) for k, v in vars(self).items() if v is not None)
         return f'{name}={value}'
+
+
+def _times(side: int, factor: float) -> int:
+    return max(1, round(side * factor))
 
 
 def check_size(size: Sequence[int], name: str = 'size') -> Size:

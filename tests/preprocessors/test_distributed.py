@@ -1,72 +1,161 @@
-"""Two processes with different data end up with the same resizer, the mean of both gradients."""
+"""Data-parallel training: a step of several processes is the step of one with all their images."""
 import os
 import socket
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 import torch.multiprocessing as mp
-from mmengine.model import BaseModel, MMDistributedDataParallel
+from mmengine.model import BaseModel, MMDistributedDataParallel, convert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.structures import BaseDataElement
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+class SyncBN(nn.BatchNorm2d):
+    """PyTorch's own refuses the CPU."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not distributed.is_initialized():
+            return super().forward(features)
+        moments = torch.stack([features.mean((0, 2, 3)), features.square().mean((0, 2, 3))])
+        mean, square = all_reduce(moments)[..., None, None] / distributed.get_world_size()
+        return (features - mean) / (square - mean**2 + self.eps).sqrt()
 
 
 class Tiny(BaseModel):
-    """A convolution behind DownsizeNet."""
+    """Two convolutions behind DownsizeNet, which no longer is bilinear."""
 
-    def __init__(self) -> None:
+    def __init__(self, unused: bool = False, norm: bool = False, **preprocessor) -> None:
+        torch.manual_seed(0)
         super().__init__(dict(
-            type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(8, 8), mean=[120.] * 3,
-            std=[60.] * 3, bgr_to_rgb=False))
-        self.head = torch.nn.Conv2d(3, 1, 3)
+            type='dsnet_mm.DownsizeDetDataPreprocessor', mean=[120.] * 3, std=[60.] * 3,
+            bgr_to_rgb=False, **dict(dict(target_size=(8, 8)), **preprocessor)))
+        for p in self.data_preprocessor.resizer.parameters():
+            nn.init.normal_(p, std=0.3)
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.norm = SyncBN(4, affine=False, track_running_stats=False) if norm else nn.Identity()
+        self.head = nn.Conv2d(4, 1, 3)
+        if unused:
+            self.other_head = nn.Conv2d(4, 1, 3)
 
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        return dict(loss=self.head(inputs).square().mean())
-
-
-def batch(rank: int) -> dict:
-    generator = torch.Generator().manual_seed(rank)
-    return dict(inputs=[torch.randint(0, 256, (3, 20, 15), generator=generator).byte()],
-                data_samples=[BaseDataElement()])
-
-
-def seeded_model() -> Tiny:
-    torch.manual_seed(0)
-    model = Tiny()
-    for p in model.data_preprocessor.resizer.parameters():
-        torch.nn.init.normal_(p, std=0.3)
-    return model
+    def forward(self, inputs, data_samples=None, mode='tensor') -> dict[str, Tensor]:
+        features = self.norm(self.stem(inputs)).relu()
+        return dict(loss=(self.head(features) - 1).square().mean())
 
 
-def worker(rank: int, port: int, find_unused: bool, out: str) -> None:
-    torch.set_num_threads(1)
+def images(first: int, number: int) -> dict:
+    """Some of an endless row of images, the same in all processes."""
+    generators = (torch.Generator().manual_seed(first + i) for i in range(number))
+    return dict(inputs=[torch.randint(0, 256, (3, 20, 15), generator=g).byte()
+                        for g in generators],
+                data_samples=[BaseDataElement() for _ in range(number)])
+
+
+class Scenario(NamedTuple):
+    steps: int = 1
+    model: dict = {}
+    optimizer: dict = {}
+    wrapper: dict = {}
+
+
+SCENARIOS = {
+    'plain': Scenario(),
+    'with unused parameters': Scenario(
+        model=dict(unused=True), wrapper=dict(find_unused_parameters=True)),
+    'looking for unused parameters': Scenario(wrapper=dict(find_unused_parameters=True)),
+    'accumulated': Scenario(4, optimizer=dict(accumulative_counts=2)),
+    'clipped': Scenario(optimizer=dict(clip_grad=dict(max_norm=0.01))),
+    'SyncBN': Scenario(2, model=dict(norm=True)),
+    'frozen': Scenario(2, model=dict(freeze=True)),
+    'long': Scenario(20),
+}
+
+
+def train(model: nn.Module, scenario: Scenario, rank: int, ranks: int, together: int) -> None:
+    """Trains with a rank's share of the images, of which all ranks have twice ``together``."""
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.05), **scenario.optimizer)
+    optimizer.initialize_count_status(model, 0, scenario.steps)
+    share = 2 * together // ranks
+    for step in range(scenario.steps):
+        model.train_step(images(2 * together * step + share * rank, share), optimizer)
+
+
+def result(model: nn.Module) -> dict[str, Tensor]:
+    gradients = {f'gradient of {name}': p.grad for name, p in model.named_parameters()
+                 if p.grad is not None}
+    return {**{name: value.clone() for name, value in model.state_dict().items()}, **gradients}
+
+
+def worker(rank: int, ranks: int, port: int, out: Path) -> None:
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
-    model = seeded_model()
-    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
-    # As mmengine's Runner wraps a model. With broadcast_buffers, torch 2.1 writes to the mean and
-    # standard deviation between the preprocessor and the model, and backward refuses.
-    parallel = MMDistributedDataParallel(
-        module=model, find_unused_parameters=find_unused, broadcast_buffers=False)
-    parallel.train_step(batch(rank), optimizer)
-    torch.save(model.state_dict(), f'{out}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    distributed.init_process_group('gloo', rank=rank, world_size=ranks)
+    results = {}
+    for name, scenario in SCENARIOS.items():
+        model = Tiny(**scenario.model)
+        with torch.no_grad():  # what ranks begin with is the first one's
+            for parameter in model.parameters():
+                parameter.mul_(1 + rank)
+        # As mmengine's Runner wraps a model. With broadcast_buffers, torch 2.1 writes to the mean
+        # and standard deviation between the preprocessor and the model, and backward refuses.
+        parallel = MMDistributedDataParallel(
+            module=model, broadcast_buffers=False, **scenario.wrapper)
+        train(parallel, scenario, rank, ranks, ranks)
+        results[name] = result(model)
+    torch.manual_seed(rank)
+    preprocessor = Tiny(ratio_range=(1, 4)).data_preprocessor
+    torch.manual_seed(rank)
+    results['sizes'] = {
+        str(step): torch.tensor(preprocessor(images(0, 1), True)['inputs'].shape)
+        for step in range(5)}
+    torch.save(results, out / f'{rank}.pth')
+    distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize('find_unused', [False, True])
-def test_processes_agree_with_the_mean_gradient(tmp_path, find_unused):
+@pytest.fixture(scope='module', params=[2, 4])
+def results(request, tmp_path_factory) -> list[dict]:
+    """What each rank has at the end of each scenario."""
+    folder, ranks = tmp_path_factory.mktemp('ranks'), request.param
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(worker, (port, find_unused, str(tmp_path)), nprocs=2)
-    first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in (0, 1))
+    Tiny()  # imports what it needs; forked, the processes have it already
+    mp.start_processes(worker, (ranks, port, folder), nprocs=ranks, start_method='fork')
+    return [torch.load(folder / f'{rank}.pth') for rank in range(ranks)]
 
-    model = seeded_model()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    losses = [model(**model.data_preprocessor(batch(rank), True))['loss'] for rank in (0, 1)]
-    (sum(losses) / 2).backward()
-    optimizer.step()
-    for name, expected in model.state_dict().items():
-        assert torch.equal(first[name], second[name])
-        torch.testing.assert_close(first[name], expected)
-    assert any(not torch.equal(first[k], before[k]) for k in before if 'resizer' in k)
+
+@pytest.mark.parametrize('name', SCENARIOS)
+def test_ranks_together_step_as_one_process(results, name):
+    scenario, ranks = SCENARIOS[name], len(results)
+    model = Tiny(**scenario.model)
+    before = result(model)
+    train(model, scenario, 0, 1, ranks)
+    expected = result(model)
+    moved = [key for key in before if 'resizer' in key and not torch.equal(before[key],
+                                                                           expected[key])]
+    assert bool(moved) == (name != 'frozen')
+    assert results[0][name].keys() == expected.keys()
+    for key, value in expected.items():
+        for rank in results:
+            assert torch.equal(rank[name][key], results[0][name][key]), key
+        torch.testing.assert_close(results[0][name][key], value, rtol=1e-5, atol=1e-5)
+    if name == 'clipped':
+        gradients = [value.flatten() for key, value in expected.items() if 'gradient' in key]
+        assert torch.cat(gradients).norm() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_ranks_draw_the_same_sizes(results):
+    first = results[0]['sizes']
+    assert len({tuple(shape.tolist()) for shape in first.values()}) > 2
+    for rank in results:
+        assert all(torch.equal(rank['sizes'][step], first[step]) for step in first)
+
+
+def test_the_resizer_has_nothing_to_synchronise():
+    """Applied image by image, synchronised statistics would wait for other ranks for ever."""
+    model = Tiny()
+    before = str(model.data_preprocessor)
+    assert str(convert_sync_batchnorm(model, 'torch').data_preprocessor) == before
+    assert 'Norm' not in before

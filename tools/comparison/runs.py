@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+from dsnet_mm.checkpoints import latest_checkpoint
+
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 TOOLS = Path(__file__).resolve().parents[1]
@@ -121,15 +123,6 @@ class Run:
 
     def _scalars(self) -> list[Path]:
         return sorted(self.folder.glob('*/vis_data/scalars.json'))
-
-
-def latest_checkpoint(folder: Path) -> str | None:
-    """Path of the last checkpoint that mmengine has saved in a folder; None if there is none."""
-    file = folder / 'last_checkpoint'
-    if not file.exists():
-        return None
-    checkpoint = folder / Path(file.read_text()).name
-    return str(checkpoint) if checkpoint.exists() else None
 
 
 def write_json(file: Path, content: dict) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
 from comparison.metrics import detailed, details
 from comparison.plan import is_frozen
-from comparison.runs import latest_checkpoint, write_json
+from comparison.runs import write_json
+from dsnet_mm.checkpoints import check_file, latest_checkpoint
 from dsnet_mm.hooks import unwrapped
 
 from mmengine.config import Config
@@ -19,6 +20,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from training import out_of_memory_explained, safeguard
 
 
 def load_run(file: Path) -> Config:
@@ -30,9 +32,12 @@ def load_run(file: Path) -> Config:
 
 def build_runner(cfg: Config) -> Runner:
     """The runner of a run's config, as tools/train.py builds it."""
-    checkpoint = latest_checkpoint(Path(cfg.work_dir))
+    checkpoint = latest_checkpoint(cfg.work_dir)
     if checkpoint is not None:
         cfg.resume, cfg.load_from = True, checkpoint
+    if cfg.get('load_from'):
+        check_file(cfg.load_from)
+    safeguard(cfg)
     cfg.test_dataloader, cfg.test_cfg = cfg.val_dataloader, dict(type='TestLoop')
     cfg.test_evaluator = detailed(cfg.val_evaluator)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -43,7 +48,8 @@ def train_and_evaluate(cfg: Config) -> dict:
     runner = build_runner(cfg)
     model = unwrapped(runner)
     if any(p.requires_grad for p in model.data_preprocessor.parameters()) or not is_frozen(cfg):
-        runner.train()
+        with out_of_memory_explained():
+            runner.train()
     else:
         model.init_weights()
     metrics = runner.test()

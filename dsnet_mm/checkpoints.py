@@ -1,0 +1,135 @@
+"""Checkpoints that survive a kill and a full disk, and files that are none."""
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dsnet_mm.hooks import unwrapped
+from dsnet_mm.registry import HOOKS
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+# How PyTorch's files begin: a zip archive, or since before 1.6 a pickled number.
+_ZIP, _OLD = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+
+
+@register_backend('dsnet_mm')
+class WholeFileBackend(LocalBackend):
+    """mmengine's local disk, where a file is written whole or not at all."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Writes a file; if that fails, the one that was there stays.
+
+        Raises:
+            OSError: If the disk is full, or does not let itself be written.
+        """
+        file = Path(filepath)
+        unfinished = file.with_name(f'{file.name}.tmp')
+        try:
+            super().put(obj, str(unfinished))
+            unfinished.replace(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook``, which always leaves a whole checkpoint to go on from::
+
+        default_hooks = dict(checkpoint=dict(type='dsnet_mm.SafeCheckpointHook', interval=1))
+
+    On the local disk a file is written whole or not at all, and as mmengine deletes the oldest
+    checkpoint before it saves the next, at least two are kept. What it loads it checks against the
+    model. Its arguments are those of ``CheckpointHook``.
+    """
+
+    backend_args: dict | None
+    max_keep_ckpts: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        is_local = '://' not in str(self.out_dir)
+        if is_local and self.file_client_args is None and self.backend_args is None:
+            self.backend_args = dict(backend='dsnet_mm')
+        if self.max_keep_ckpts == 1:
+            self.max_keep_ckpts = 2
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Checks what was loaded.
+
+        Raises:
+            ValueError: If it has no weight of the model; to resume from, if it is no checkpoint of
+                a training, or the model is another one.
+        """
+        file = runner._load_from or runner.work_dir
+        if not isinstance(checkpoint, dict):
+            raise ValueError(f'{file} holds a {type(checkpoint).__name__} instead of a checkpoint')
+        # mmengine drops the prefix, of distributed training and of test-time augmentation.
+        found, own = ({name.removeprefix('module.'): value for name, value in state.items()}
+                      for state in (checkpoint.get('state_dict', checkpoint),
+                                    unwrapped(runner).state_dict()))
+        other = [name for name, value in own.items()
+                 if getattr(found.get(name), 'shape', None) != value.shape]
+        if len(other) == len(own):
+            raise ValueError(f'{file} is of another model, none of its weights fits this one '
+                             f'({_some(found)}; the model has {_some(own)})')
+        if not runner._resume:
+            return
+        missing = {'meta', 'state_dict', 'optimizer'} - checkpoint.keys()
+        if missing:
+            raise ValueError(f'cannot resume from {file}, it has no {_some(missing)}: to start a '
+                             'training from its weights, set load_from instead')
+        if other or len(found) > len(own):
+            other = other or [*found.keys() - own.keys()]
+            raise ValueError(f'cannot resume from {file}, its model is another one ({_some(other)} '
+                             'differ): use the config it was trained with, or set load_from')
+
+
+def latest_checkpoint(folder: str | Path) -> str | None:
+    """Path of the last checkpoint that mmengine has saved in a folder; None if there is none."""
+    record = Path(folder) / 'last_checkpoint'
+    if not record.exists():
+        return None
+    file = Path(folder) / Path(record.read_text().strip()).name  # the folder may have been moved
+    if file.is_file():
+        return str(file)
+    # Killed while it wrote the name.
+    files = [*Path(folder).glob('epoch_*.pth'), *Path(folder).glob('iter_*.pth')]
+    return str(max(files, key=lambda file: file.stat().st_mtime_ns)) if files else None
+
+
+def check_file(checkpoint: str | Path) -> None:
+    """Checks that a file is a whole checkpoint, without loading it.
+
+    Args:
+        checkpoint (str | Path): The file; what has ``://`` in its name is left to mmengine.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is cut off, damaged, or no file of PyTorch.
+    """
+    if '://' in str(checkpoint):
+        return
+    file = Path(checkpoint).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f'there is no checkpoint {file}')
+    with file.open('rb') as content:
+        start = content.read(len(_OLD))
+    if start == _OLD:
+        return
+    if not start.startswith(_ZIP):
+        raise ValueError(f'{file} is no checkpoint: a file of PyTorch does not begin with '
+                         f'{start[:4]!r}')
+    remedy = 'delete it, and take an earlier one or get it again'
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f'{file} is cut off after {file.stat().st_size:,} bytes: {remedy}')
+    damaged = zipfile.ZipFile(file).testzip()
+    if damaged is not None:
+        raise ValueError(f'{file} is damaged ({damaged}): {remedy}')
+
+
+def _some(names: Iterable) -> str:
+    ordered = sorted(map(str, names))
+    return ', '.join(ordered[:3]) + ', ...' * (len(ordered) > 3)

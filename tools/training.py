@@ -1,0 +1,37 @@
+"""What a training of these tools has on top of its config."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.config import Config
+
+OUT_OF_MEMORY = """Out of memory. What helps, first what costs least:
+  model.data_preprocessor.resizer.with_cp=True  keeps less of the resizer, and computes it again
+  model.backbone.with_cp=True                   the same of the backbone, where it has it
+  train_dataloader.batch_size=...               smaller; with optim_wrapper.accumulative_counts=...
+                                                the optimizer sees as many images as before
+(all for --cfg-options; without gradients, at test, the resizer works tile by tile already)"""
+
+
+def safeguard(cfg: Config) -> None:
+    """Checks what is loaded, and lets a training be killed: resumed, it ends as if it had not been.
+    """
+    hooks = {'checkpoint': dict(type='CheckpointHook', interval=1),
+             **(cfg.get('default_hooks') or {})}
+    if (hooks['checkpoint'] or {}).get('type') == 'CheckpointHook':
+        hooks['checkpoint'] = dict(hooks['checkpoint'], type='dsnet_mm.SafeCheckpointHook')
+    cfg.default_hooks = hooks
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='dsnet_mm.StepSeedHook')]
+
+
+@contextmanager
+def out_of_memory_explained() -> Iterator[None]:
+    """Raises:
+        MemoryError: For PyTorch's, with what helps.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.cuda.OutOfMemoryError) or 'DefaultCPUAllocator' in str(error):
+            raise MemoryError(f'{error}\n\n{OUT_OF_MEMORY}') from error
+        raise
