@@ -277,9 +277,10 @@ class DownsizeNet(nn.Module):
         return images, self._project(images, check_size(size))
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
-        # Strides that depend on sizes would be a graph each.
         grid = sampling.project(tuple(images.shape[-2:]), size, self.window,
-                                strided=not _is_compiling())
+                                strided=not _is_exporting())
+        if _is_compiling():  # strides that depend on sizes would be a graph each
+            grid = sampling.Grid(*(axis._replace(stride=0) for axis in grid))
         return sampling.Grid(*(axis.to(images) for axis in grid))
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:

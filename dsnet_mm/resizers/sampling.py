@@ -11,6 +11,8 @@ from dsnet_mm.resizers.size import Size
 import torch
 from torch import Tensor
 
+_is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)  # PyTorch 2.7
+
 
 class Axis(NamedTuple):
     """The neighbours of each output pixel along one axis: ``taps`` of them, an even number, half
@@ -56,7 +58,7 @@ class Axis(NamedTuple):
             step = (slice(None), ) * dim + (slice(None, None, self.stride), )
             return [images.narrow(dim, start, length)[step] for start in starts]
         selected = images.index_select(dim, self.neighbours.flatten())
-        return selected.unflatten(dim, (taps, points)).unbind(dim)
+        return [selected.narrow(dim, tap * points, points) for tap in range(taps)]
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.
@@ -99,8 +101,15 @@ class Grid(NamedTuple):
     def distances(self) -> Tensor:
         """(4, h, w) distances from the projected point to P1 to P4, in pixels."""
         y, x = self.y.fraction[:, None], self.x.fraction
-        return torch.stack([(dy.square() + dx.square()).sqrt()
+        hypot = torch.hypot
+        if _is_exporting():  # ONNX has no hypot
+            hypot = _hypot
+        return torch.stack([hypot(*torch.broadcast_tensors(dy, dx))
                             for dy in (y, 1 - y) for dx in (x, 1 - x)])
+
+
+def _hypot(y: Tensor, x: Tensor) -> Tensor:
+    return (y.square() + x.square()).sqrt()
 
 
 def project(size_in: Size, size_out: Size, window: int | str = 2, strided: bool = True) -> Grid:
