@@ -6,12 +6,10 @@ on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=Fa
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsnet_mm.resizers.size import Size
+from dsnet_mm.resizers.size import Size, is_exporting
 
 import torch
 from torch import Tensor
-
-_is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)  # PyTorch 2.7
 
 
 class Axis(NamedTuple):
@@ -102,7 +100,7 @@ class Grid(NamedTuple):
         """(4, h, w) distances from the projected point to P1 to P4, in pixels."""
         y, x = self.y.fraction[:, None], self.x.fraction
         hypot = torch.hypot
-        if _is_exporting():  # ONNX has no hypot
+        if is_exporting():  # ONNX has no hypot
             hypot = _hypot
         return torch.stack([hypot(*torch.broadcast_tensors(dy, dx))
                             for dy in (y, 1 - y) for dx in (x, 1 - x)])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 Size = tuple[int, int]
+is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)  # PyTorch 2.7
 
 
 class OutputSize:
@@ -76,8 +77,7 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
         if side < 1:
             raise ValueError(f'{name} must be positive, got {size!r}')
     # A size that an exported graph leaves open must stay open.
-    return tuple(side if isinstance(side, (int, torch.SymInt)) else operator.index(side)
-                 for side in size)
+    return tuple(size) if is_exporting() else tuple(operator.index(side) for side in size)
 
 
 def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
