@@ -19,6 +19,7 @@ from dsnet_mm.resizers.size import (
     check_images,
     check_positive,
     check_size,
+    is_exporting,
     size_of,
     to_float,
 )
@@ -30,7 +31,6 @@ from torch.utils.checkpoint import checkpoint
 
 _is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compiling')
                  else torch._utils.is_compiling)  # PyTorch 2.1
-_is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)  # PyTorch 2.7
 
 
 class DownsizeNet(nn.Module):
@@ -268,7 +268,7 @@ class DownsizeNet(nn.Module):
             features = layer(features)
         (height, width), h, w = images.shape[-2:], len(grid.y.lower), len(grid.x.lower)
         # A graph to be exported cannot ask for the sizes.
-        if _is_exporting() or 2 * h * w <= height * width:
+        if is_exporting() or 2 * h * w <= height * width:
             padded = relu(padded_convolution(last_but_one, features))
             return relu(pooled_convolution(last, padded, grid))
         return relu(floating_pooling(last(relu(last_but_one(features))), grid))
@@ -294,9 +294,10 @@ class DownsizeNet(nn.Module):
         return images, self._project(images, check_size(size))
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
-        # Strides that depend on sizes would be a graph each.
         grid = sampling.project(size_of(images), size, self.window,
-                                strided=not _is_compiling())
+                                strided=not is_exporting())
+        if _is_compiling():  # strides that depend on sizes would be a graph each
+            grid = sampling.Grid(*(axis._replace(stride=0) for axis in grid))
         return sampling.Grid(*(axis.to(images) for axis in grid))
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -60,7 +60,7 @@ class Axis(NamedTuple):
             selected = images.gather(dim, index.expand(*images.shape[:-1], -1))
         else:
             selected = images.index_select(dim, index)
-        return selected.unflatten(dim, (taps, points)).unbind(dim)
+        return [selected.narrow(dim, tap * points, points) for tap in range(taps)]
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.
@@ -103,7 +103,7 @@ class Grid(NamedTuple):
     def distances(self) -> Tensor:
         """(4, h, w) distances from the projected point to P1 to P4, in pixels."""
         y, x = self.y.fraction[:, None], self.x.fraction
-        return torch.stack([(dy.square() + dx.square()).sqrt()
+        return torch.stack([(dy.square() + dx.square()).sqrt()  # ONNX has no hypot
                             for dy in (y, 1 - y) for dx in (x, 1 - x)])
 
 

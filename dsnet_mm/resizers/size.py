@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 Size = tuple[int, int]
+is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)  # PyTorch 2.7
 
 # Larger is a mistake: no memory holds such an image.
 _LARGEST_SIDE = 2**20
@@ -93,8 +94,7 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
         if side > _LARGEST_SIDE:
             raise ValueError(f'{name} must be at most {_LARGEST_SIDE} pixels a side, got {size!r}')
     # A size that an exported graph leaves open must stay open.
-    height, width = (side if isinstance(side, (int, torch.SymInt)) else operator.index(side)
-                     for side in size)
+    height, width = size if is_exporting() else (operator.index(side) for side in size)
     return height, width
 
 
