@@ -74,19 +74,29 @@ SCENARIOS = {
 }
 
 
-def train(model: nn.Module, scenario: Scenario, rank: int, ranks: int, together: int) -> None:
-    """Trains with a rank's share of the images, of which all ranks have twice ``together``."""
-    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.05), **scenario.optimizer)
+def train(model: nn.Module, scenario: Scenario, rank: int, ranks: int,
+          together: int) -> dict[str, Tensor]:
+    """Trains with a rank's share of the images, of which all ranks have twice ``together``; returns
+    the weights and, as the optimizer got them last, the gradients."""
+    gradients = {}
+
+    def keep(*_) -> None:
+        gradients.update((f'gradient of {name.removeprefix("module.")}', p.grad.clone())
+                         for name, p in model.named_parameters() if p.grad is not None)
+
+    sgd = torch.optim.SGD(model.parameters(), 0.05)
+    sgd.register_step_pre_hook(keep)
+    optimizer = OptimWrapper(sgd, **scenario.optimizer)
     optimizer.initialize_count_status(model, 0, scenario.steps)
     share = 2 * together // ranks
     for step in range(scenario.steps):
         model.train_step(images(2 * together * step + share * rank, share), optimizer)
+    return {**weights(model), **gradients}
 
 
-def result(model: nn.Module) -> dict[str, Tensor]:
-    gradients = {f'gradient of {name}': p.grad for name, p in model.named_parameters()
-                 if p.grad is not None}
-    return {**{name: value.clone() for name, value in model.state_dict().items()}, **gradients}
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name.removeprefix('module.'): value.clone()
+            for name, value in model.state_dict().items()}
 
 
 def worker(rank: int, ranks: int, port: int, out: Path) -> None:
@@ -102,8 +112,7 @@ def worker(rank: int, ranks: int, port: int, out: Path) -> None:
         # and standard deviation between the preprocessor and the model, and backward refuses.
         parallel = MMDistributedDataParallel(
             module=model, broadcast_buffers=False, **scenario.wrapper)
-        train(parallel, scenario, rank, ranks, ranks)
-        results[name] = result(model)
+        results[name] = train(parallel, scenario, rank, ranks, ranks)
     torch.manual_seed(rank)
     preprocessor = Tiny(ratio_range=(1, 4)).data_preprocessor
     torch.manual_seed(rank)
@@ -121,8 +130,8 @@ def results(request, tmp_path_factory) -> list[dict]:
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    Tiny()  # imports what it needs; forked, the processes have it already
-    mp.start_processes(worker, (ranks, port, folder), nprocs=ranks, start_method='fork')
+    # Not forked: a process that has computed gradients before cannot be.
+    mp.start_processes(worker, (ranks, port, folder), nprocs=ranks, start_method='spawn')
     return [torch.load(folder / f'{rank}.pth') for rank in range(ranks)]
 
 
@@ -130,9 +139,8 @@ def results(request, tmp_path_factory) -> list[dict]:
 def test_ranks_together_step_as_one_process(results, name):
     scenario, ranks = SCENARIOS[name], len(results)
     model = Tiny(**scenario.model)
-    before = result(model)
-    train(model, scenario, 0, 1, ranks)
-    expected = result(model)
+    before = weights(model)
+    expected = train(model, scenario, 0, 1, ranks)
     moved = [key for key in before if 'resizer' in key and not torch.equal(before[key],
                                                                            expected[key])]
     assert bool(moved) == (name != 'frozen')
@@ -143,7 +151,7 @@ def test_ranks_together_step_as_one_process(results, name):
         torch.testing.assert_close(results[0][name][key], value, rtol=1e-5, atol=1e-5)
     if name == 'clipped':
         gradients = [value.flatten() for key, value in expected.items() if 'gradient' in key]
-        assert torch.cat(gradients).norm() == pytest.approx(0.01, rel=1e-3)
+        assert torch.cat(gradients).norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_ranks_draw_the_same_sizes(results):

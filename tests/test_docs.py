@@ -1,0 +1,78 @@
+"""The examples in the README and in docs/ are right."""
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from skimage import data, io
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The calls of Python and bash on a page, in words; those with placeholders left out."""
+    text = page.read_text().replace('\\\n', ' ')
+    found = re.findall(r'^    ((?:python|bash) .*?)(?:\s+#.*)?$', text, flags=re.MULTILINE)
+    found += re.findall(r'`(python (?:tools/|-m )[^`]*)`', text)
+    words = (shlex.split(command) for command in found)
+    placeholders = {'CONFIG', 'CHECKPOINT', 'DIR', 'NAME'}
+    return [w for w in words if not placeholders & set(w) and w[1:] != ['-m', 'dsnet_mm.resize']]
+
+
+COMMANDS = [command for page in PAGES for command in commands(page)]
+
+
+@pytest.fixture()
+def folder(tmp_path, monkeypatch) -> Path:
+    """A user's folder, with photographs in it."""
+    (tmp_path / 'photos').mkdir()
+    io.imsave(tmp_path / 'photos/cat.jpg', data.chelsea())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_python_examples_run(page, folder):
+    blocks = re.findall(r'^```python\n(.*?)^```$', page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    program = '\n'.join(blocks)
+    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+    subprocess.run([sys.executable, '-c', program], check=True, cwd=folder,
+                   env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=path))
+
+
+def test_pages_have_examples():
+    assert len(COMMANDS) > 25
+    tools = {Path(word).name for command in COMMANDS for word in command[1:2]}
+    assert tools > {'train.py', 'test.py', 'compare.py', 'benchmark.py', 'export_onnx.py'}
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=shlex.join)
+def test_commands_are_understood(command, folder, monkeypatch, data_root):
+    """Every tool takes the arguments that the pages give it, and finds the configs."""
+    program, script, *arguments = command
+    if script == '-m':  # it is quick enough to run
+        from dsnet_mm import resize
+        assert arguments.pop(0) == 'dsnet_mm.resize'
+        assert resize.main(arguments) == 0
+        assert (folder / 'small/cat.jpg').exists()
+        return
+    assert (ROOT / script).is_file()
+    if program == 'bash' or script == 'tools/quickstart.py':
+        return
+    module = importlib.import_module(Path(script).stem)
+    monkeypatch.setenv('DSNET_MM_DATA', str(data_root))
+    monkeypatch.setattr(sys, 'argv', [script, *arguments])
+    if script == 'tools/experiments.py':
+        assert arguments[0] in module.EXPERIMENTS
+        return
+    parse = getattr(module, 'parse_args', None)
+    args = parse() if parse else None
+    monkeypatch.chdir(ROOT)
+    if getattr(args, 'config', None) is not None:
+        from dsnet_mm.config import load_config
+        assert 'model' in load_config(args.config, getattr(args, 'cfg_options', None))
