@@ -20,7 +20,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def apply(args: argparse.Namespace, cfg: Config) -> None:
-    check_file(args.checkpoint)
     cfg.load_from = args.checkpoint
     safeguard(cfg)
     is_mmseg = cfg.get('default_scope') == 'mmseg'
@@ -43,6 +42,7 @@ def apply(args: argparse.Namespace, cfg: Config) -> None:
                 raise SystemExit(f'--tta needs {key} in the config')
         cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    check_file(args.checkpoint)
 
 
 def main() -> None:

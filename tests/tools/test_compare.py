@@ -343,7 +343,7 @@ def test_a_checkpoint_that_is_gone_is_not_resumed_from(config, tmp_path):
     _, [run, _], _ = compare.prepare(compare.parse_args(arguments))
     (run.folder / 'last_checkpoint').write_text(str(run.folder / 'epoch_1.pth'))
     assert run.checkpoint() is None and not build_runner(load_run(run.config_file))._resume
-    (run.folder / 'epoch_1.pth').touch()
+    torch.save({}, run.folder / 'epoch_1.pth')
     assert run.checkpoint() == str(run.folder / 'epoch_1.pth')
     assert build_runner(load_run(run.config_file))._resume
 

@@ -39,7 +39,7 @@ def test_no_tool_runs_what_is_in_a_checkpoint(tool, before, after, run_tool, tex
 
 def test_names_and_paths_never_reach_a_shell(tmp_path):
     code = f'$(mkdir {tmp_path}/made);mkdir made;`mkdir made`'.replace('/', '')
-    run = Run(code, 0, tmp_path / code, 'raise RuntimeError("read")', 1, 'mAP')
+    run = Run(code, 0, {}, tmp_path / code, 'raise RuntimeError("read")', 1, 'mAP')
     run.prepare()
     with locked(tmp_path) as lock:
         run.start('none', 1, lock)
