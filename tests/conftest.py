@@ -1,6 +1,7 @@
 """What all tests share."""
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
@@ -8,6 +9,7 @@ import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
 import hypothesis
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 torch.set_num_threads(1)
 # No timed tests: the first call of anything in PyTorch is slow.
@@ -19,6 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools'))
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _scope() -> Iterator[None]:
+    """mmengine's Runner leaves its scope to whatever is built after it."""
+    DefaultScope._instance_dict.clear()
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')

@@ -88,7 +88,10 @@ def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
     assert results['arms']['bad']['seeds'] == {} and len(results['failed']) == 1
     assert results['paired']['downsizenet-bilinear']['n'] == 1
     assert results['sizes'] == dict(input=[300, 300], output=[64, 64])
-    assert all([step for step, _ in run['curve']] == [1, 2] for run in results['runs'])
+    for run in results['runs']:
+        # Killed between a checkpoint and its validation, a run has no point for it.
+        whole = f"{run['arm']}-seed0" in {Path(file).parent.name for file in before}
+        assert [step for step, _ in run['curve']] in ([[1, 2]] if whole else [[1, 2], [2]])
     for run in results['runs']:
         assert list(run['per_class']) == results['classes'] and len(run['per_size']) == 3
 

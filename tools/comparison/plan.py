@@ -38,12 +38,8 @@ def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path,
             total = run_cfg.train_cfg.get('max_epochs') or run_cfg.train_cfg.max_iters
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
             run_cfg.work_dir = None  # the worker's, so that a folder may be moved
-            hooks = run_cfg.default_hooks
-            if hooks.checkpoint.get('max_keep_ckpts') == 1:
-                # mmengine deletes the one before it has saved the next.
-                hooks.checkpoint.max_keep_ckpts = 2
             if 'max_iters' in cfg.train_cfg:
-                hooks.logger.log_metric_by_epoch = False
+                run_cfg.default_hooks.logger.log_metric_by_epoch = False
             if mode == 'resizer':
                 run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
                                         dict(type=RESIZER_ONLY)]
