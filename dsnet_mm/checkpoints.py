@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from dsnet_mm.files import written_whole
 from dsnet_mm.hooks import unwrapped
 from dsnet_mm.registry import HOOKS
 
@@ -25,13 +26,8 @@ class WholeFileBackend(LocalBackend):
         Raises:
             OSError: If the disk is full, or does not let itself be written.
         """
-        file = Path(filepath)
-        unfinished = file.with_name(f'{file.name}.tmp')
-        try:
+        with written_whole(filepath) as unfinished:
             super().put(obj, str(unfinished))
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 @HOOKS.register_module()

@@ -1,10 +1,10 @@
 """Shrinks image files with a trained resizer: ``python -m dsnet_mm.resize photos --size 320``."""
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from dsnet_mm.files import written_whole
 from dsnet_mm.resizers import pretrained
 from dsnet_mm.transforms import Downsize
 
@@ -145,12 +145,8 @@ def resize_file(source: Path, target: Path, downsize: Downsize) -> None:
     if kind in ('JPEG', 'WEBP'):
         options.update(quality=95, exif=upright.info.get('exif', b''))
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f'.{target.name}.unfinished')
-    try:
+    with written_whole(target) as unfinished:
         small.save(unfinished, kind, **options)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def height_and_width(text: str) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ from pathlib import Path
 
 from dsnet_mm import DownsizeNet
 from dsnet_mm.config import build_model, load_config
+from dsnet_mm.files import written_whole
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import OutputSize
 
@@ -139,14 +140,10 @@ def export(graph: nn.Module, reference: Callable[[Tensor], object], out: Path,
                                 opset_version=20, verbose=False)
     shape = program.model.graph.inputs[0].shape
     program.rename_axes(dict(zip((shape[0], shape[2], shape[3]), ('batch', 'height', 'width'))))
-    unchecked = out.with_name(f'{out.name}.tmp')
-    try:
+    with written_whole(out) as unchecked:
         program.save(unchecked, external_data=False)
         for size in SIZES:
             check(unchecked, reference, torch.randint(256, (size[0], 3, *size[1:])).to(dtype))
-        unchecked.rename(out)
-    finally:
-        unchecked.unlink(missing_ok=True)
 
 
 def check(file: Path, reference: Callable[[Tensor], object], images: Tensor) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from dsnet_mm.checkpoints import latest_checkpoint
+from dsnet_mm.files import written_whole
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -127,9 +128,8 @@ class Run:
 
 def write_json(file: Path, content: dict) -> None:
     """Writes all of a file or nothing."""
-    unfinished = file.with_suffix('.tmp')
-    unfinished.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-    unfinished.rename(file)
+    with written_whole(file) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
 def _started(timestamp: str) -> float:
