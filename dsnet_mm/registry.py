@@ -65,7 +65,4 @@ def build_resizer(cfg: dict) -> nn.Module:
         if '.' not in name and name not in RESIZERS:
             raise ValueError(f'unknown resizer type {name!r}: use one of {RESIZERS}, '
                            'or a registered module with its scope, like "mmdet.MyResizer"')
-    if cfg.get('weights') is not None:
-        # The network is the one they were trained in.
-        cfg = {**pretrained.read(cfg['weights'])[0], **cfg}
-    return MODELS.build(cfg)
+    return MODELS.build(pretrained.complete(cfg))

@@ -30,10 +30,8 @@ def parse_args() -> argparse.Namespace:
 
 def network_arguments(resizer: dict) -> dict:
     """The arguments of ``DownsizeNet`` in a resizer's config, with those that its weights bring."""
-    given = {key: value for key, value in resizer.items()
-             if key not in ('type', 'init_cfg', 'weights')}
-    weights = resizer.get('weights')
-    return given if weights is None else {**pretrained.read(weights)[0], **given}
+    return {key: value for key, value in pretrained.complete(resizer).items()
+            if key not in ('type', 'init_cfg', 'weights')}
 
 
 def main() -> None:

@@ -141,7 +141,7 @@ class DownsizeNet(nn.Module):
             weights (str | Path): A name or file that :mod:`dsnet_mm.resizers.pretrained` knows.
             **options: Other arguments, such as ``with_cp``.
         """
-        return cls(**{**pretrained.read(weights)[0], **options, 'weights': weights})
+        return cls(**pretrained.complete({**options, 'weights': weights}))
 
     def reset_parameters(self) -> None:
         """Sets the weights as at the start: those given as ``weights``, otherwise drawn anew, where
@@ -216,6 +216,7 @@ class DownsizeNet(nn.Module):
         features = []
         if self.texture is not None:
             variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
+            # In the layout of images, not in the faster one.
             texture = self.texture(standardize(images, mean, variance).contiguous())
             features.append(floating_pooling(texture, grid))
         if self.distance is not None:
@@ -261,12 +262,11 @@ class DownsizeNet(nn.Module):
             logits = torch.baddbmm(logits.flatten(2), weight, pixels.mT).view(logits.shape)
         return self._weigh(logits, grid)
 
-    def _pooled_texture(self, images: Tensor, grid: sampling.Grid) -> Tensor:
-        features = images
+    def _pooled_texture(self, features: Tensor, grid: sampling.Grid) -> Tensor:
         *layers, last_but_one, _, last, relu = self.texture
         for layer in layers:
             features = layer(features)
-        (height, width), h, w = images.shape[-2:], len(grid.y.lower), len(grid.x.lower)
+        (height, width), h, w = features.shape[-2:], len(grid.y.lower), len(grid.x.lower)
         # A graph to be exported cannot ask for the sizes.
         if is_exporting() or 2 * h * w <= height * width:
             padded = relu(padded_convolution(last_but_one, features))
@@ -294,10 +294,8 @@ class DownsizeNet(nn.Module):
         return images, self._project(images, check_size(size))
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
-        grid = sampling.project(size_of(images), size, self.window,
-                                strided=not is_exporting())
-        if _is_compiling():  # strides that depend on sizes would be a graph each
-            grid = sampling.Grid(*(axis._replace(stride=0) for axis in grid))
+        # Strides that depend on sizes would be a graph each.
+        grid = sampling.project(size_of(images), size, self.window, strided=not _is_compiling())
         return sampling.Grid(*(axis.to(images) for axis in grid))
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:

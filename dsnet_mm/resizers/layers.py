@@ -131,5 +131,6 @@ def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     # A channel without texture becomes zero, not amplified rounding errors.
     least = (1e-3 * mean).square() + torch.finfo(mean.dtype).tiny
     scale = torch.rsqrt(variance + least)
-    shift, scale = ((-mean * scale).to(images), scale.to(images))
-    return torch.addcmul(shift, images, scale).contiguous(memory_format=torch.channels_last)
+    shift = -mean * scale
+    texture = torch.addcmul(shift.to(images), images, scale.to(images))
+    return texture.contiguous(memory_format=torch.channels_last)

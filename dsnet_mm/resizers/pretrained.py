@@ -7,6 +7,8 @@ own training.
 import json
 from pathlib import Path
 
+from dsnet_mm.files import written_whole
+
 from torch import Tensor, nn
 
 FOLDER = Path(__file__).resolve().parents[1] / 'weights'
@@ -42,6 +44,13 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
             'tools/publish_resizer.py') from error
 
 
+def complete(config: dict) -> dict:
+    """A network's arguments; with ``weights`` among them also those that these were trained with,
+    where no others are given. Raises what :func:`read` does."""
+    weights = config.get('weights')
+    return config if weights is None else {**read(weights)[0], **config}
+
+
 def save(net: nn.Module, file: str | Path, config: dict) -> None:
     """Writes a trained resizer.
 
@@ -51,11 +60,9 @@ def save(net: nn.Module, file: str | Path, config: dict) -> None:
         config (dict): The network's arguments.
     """
     from safetensors.torch import save_file
-    file = Path(file)
-    unfinished = file.with_name(f'{file.name}.tmp')
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    save_file(state, unfinished, {'dsnet_mm': json.dumps(config)})
-    unfinished.rename(file)
+    with written_whole(file) as unfinished:
+        save_file(state, unfinished, {'dsnet_mm': json.dumps(config)})
 
 
 def _find(weights: str | Path) -> Path:
