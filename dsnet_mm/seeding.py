@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dsnet_mm.compat.versions import begin_again
 from dsnet_mm.registry import HOOKS
 
 import numpy as np
@@ -42,10 +43,7 @@ class StepSeedHook(Hook):
         start = runner.iter * loader.batch_size if skips else 0
         batches.sampler = _Numbered(batches.sampler, start)
         loader.dataset.__getitems__ = _SeededItems(loader.dataset, seed)
-        loop = runner.train_loop
-        if hasattr(loop, 'dataloader_iterator'):  # the original mmengine has begun to load
-            loader._iterator = None
-            loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+        begin_again(runner.train_loop, loader)
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: dict | None = None) -> None:

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from dsnet_mm.compat.versions import is_compiling, is_exporting
 from dsnet_mm.resizers import pretrained, sampling, tiled
 from dsnet_mm.resizers.layers import (
     floating_pooling,
@@ -12,6 +13,7 @@ from dsnet_mm.resizers.layers import (
     padded_convolution,
     pooled_convolution,
     standardize,
+    strided_convolution,
     weighted_sum,
 )
 from dsnet_mm.resizers.size import (
@@ -19,7 +21,6 @@ from dsnet_mm.resizers.size import (
     check_images,
     check_positive,
     check_size,
-    is_exporting,
     size_of,
     to_float,
 )
@@ -29,8 +30,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-_is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compiling')
-                 else torch._utils.is_compiling)  # PyTorch 2.1
+
+class Constants(NamedTuple):
+    """What of the coefficients no image changes.
+
+    Attributes:
+        logits (Tensor): (K, h, w) the distances' share in the logits.
+        prior (Tensor, optional): (K, h, w) what the coefficients are multiplied with.
+    """
+    logits: Tensor
+    prior: Tensor | None
 
 
 class DownsizeNet(nn.Module):
@@ -185,7 +194,7 @@ class DownsizeNet(nn.Module):
         learns = torch.is_grad_enabled() and (
             images.requires_grad or any(p.requires_grad for p in self.parameters()))
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
-        if not (learns or _is_compiling() or torch.jit.is_tracing()):
+        if not (learns or is_compiling() or torch.jit.is_tracing()):
             return tiled.resize(self, images, size)
         images = to_float(images, self.logits.weight.dtype)
         grid = self._project(images, size)
@@ -223,10 +232,10 @@ class DownsizeNet(nn.Module):
             encoded = self.distance(grid.distances()[None])
             features.append(encoded.expand(len(images), -1, -1, -1))
         logits = self.logits(torch.cat(features, dim=1))
-        return interpolate(images, self._weigh(logits, grid), grid)
+        return interpolate(images, self._weigh(logits, grid, self._raised_prior(grid)), grid)
 
     def resize_part(self, images: Tensor, grid: sampling.Grid, mean: Tensor, variance: Tensor,
-                    distance_logits: Tensor | None = None) -> Tensor:
+                    constants: Constants | None = None) -> Tensor:
         """Resizes a part of images, or all of them.
 
         Args:
@@ -234,55 +243,68 @@ class DownsizeNet(nn.Module):
             grid (Grid): Where the output pixels fall in it.
             mean (Tensor): (N, C, 1, 1) of the whole images.
             variance (Tensor): (N, C, 1, 1) of the whole images.
-            distance_logits (Tensor, optional): What :meth:`distance_logits` says of the grid, if
-                it is known already.
+            constants (Constants, optional): What :meth:`constants` says of the grid, if it is known
+                already.
         """
-        coefficients = self._coefficients(images, grid, mean, variance, distance_logits)
+        coefficients = self._coefficients(images, grid, mean, variance, constants)
         return interpolate(images, coefficients, grid)
 
-    def distance_logits(self, grid: sampling.Grid) -> Tensor:
-        """The share (K, h, w) of the distances in the logits, which no image changes."""
-        first, size = self.distance[0], (len(grid.y.lower), len(grid.x.lower))
-        distances = grid.distances().flatten(1)
-        encoded = torch.addmm(first.bias[:, None], first.weight.flatten(1), distances).relu()
-        weight = self.logits.weight[:, -first.out_channels:].flatten(1)
-        return torch.addmm(self.logits.bias[:, None], weight, encoded).unflatten(1, size)
+    def constants(self, grid: sampling.Grid) -> Constants:
+        """What of the coefficients no image changes."""
+        size = len(grid.y.lower), len(grid.x.lower)
+        if self.distance is None:
+            logits = self.logits.bias[:, None, None].expand(-1, *size)
+        else:
+            first, distances = self.distance[0], grid.distances().flatten(1)
+            encoded = torch.addmm(first.bias[:, None], first.weight.flatten(1), distances).relu_()
+            weight = self.logits.weight[:, -first.out_channels:].flatten(1)
+            logits = torch.addmm(self.logits.bias[:, None], weight, encoded).unflatten(1, size)
+        return Constants(logits, self._raised_prior(grid))
+
+    def _raised_prior(self, grid: sampling.Grid) -> Tensor | None:
+        if not self.bilinear_prior:
+            return None
+        prior = grid.prior()
+        return prior + self._RISE / len(prior)
 
     def _coefficients(self, images: Tensor, grid: sampling.Grid, mean: Tensor, variance: Tensor,
-                      distance_logits: Tensor | None = None) -> Tensor:
-        logits = self.logits.bias[:, None, None]
-        if self.distance is not None:
-            logits = self.distance_logits(grid) if distance_logits is None else distance_logits
-        logits = logits.expand(len(images), -1, len(grid.y.lower), len(grid.x.lower))
+                      constants: Constants | None = None) -> Tensor:
+        logits, prior = constants or self.constants(grid)
+        logits = logits.expand(len(images), -1, -1, -1)
         if self.texture is not None:
             texture = self._pooled_texture(standardize(images, mean, variance), grid)
             # The 1x1 convolution of channels that lie last: its result lies with them first.
             pixels = texture.permute(0, 2, 3, 1).flatten(1, 2)
             weight = self.logits.weight[:, :texture.shape[1], 0, 0].expand(len(images), -1, -1)
             logits = torch.baddbmm(logits.flatten(2), weight, pixels.mT).view(logits.shape)
-        return self._weigh(logits, grid)
+        return self._weigh(logits, grid, prior)
 
     def _pooled_texture(self, features: Tensor, grid: sampling.Grid) -> Tensor:
         *layers, last_but_one, _, last, relu = self.texture
         for layer in layers:
             features = layer(features)
+        if grid.y.stride and grid.x.stride:
+            return relu(strided_convolution(last, relu(last_but_one(features)), grid))
         (height, width), h, w = features.shape[-2:], len(grid.y.lower), len(grid.x.lower)
-        # A graph to be exported cannot ask for the sizes.
-        if is_exporting() or 2 * h * w <= height * width:
+        learns = torch.is_grad_enabled() and (
+            features.requires_grad or last_but_one.weight.requires_grad)
+        # A graph to be exported cannot ask for the sizes. Gradients of patches cost more than those
+        # of a whole map.
+        if is_exporting() or not learns and 2 * h * w <= height * width:
             padded = relu(padded_convolution(last_but_one, features))
             return relu(pooled_convolution(last, padded, grid))
         return relu(floating_pooling(last(relu(last_but_one(features))), grid))
 
-    def _weigh(self, logits: Tensor, grid: sampling.Grid) -> Tensor:
+    def _weigh(self, logits: Tensor, grid: sampling.Grid, prior: Tensor | None) -> Tensor:
         """From logits to coefficients."""
         if self.window == 'auto':
             logits = _spread(logits, grid, self._GRID)
         coefficients = self._activate(logits)
-        if not self.bilinear_prior:
+        if prior is None:
             return coefficients
         # Equal coefficients leave the prior's weights as they are.
-        rise = self._RISE / coefficients.shape[1]
-        weights = coefficients * (grid.prior() + rise) - rise / coefficients.shape[1]
+        fall = prior.new_full((), -self._RISE / len(prior)**2)
+        weights = torch.addcmul(fall, coefficients, prior)
         # Cut at zero. Not by clamp: a weight of exactly zero must keep its gradient.
         weights = F.threshold(weights, -torch.finfo(weights.dtype).tiny, 0)
         return weights / weights.sum(dim=1, keepdim=True)
@@ -295,7 +317,7 @@ class DownsizeNet(nn.Module):
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
         # Strides that depend on sizes would be a graph each.
-        grid = sampling.project(size_of(images), size, self.window, strided=not _is_compiling())
+        grid = sampling.project(size_of(images), size, self.window, strided=not is_compiling())
         return sampling.Grid(*(axis.to(images) for axis in grid))
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:

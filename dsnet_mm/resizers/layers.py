@@ -1,6 +1,7 @@
 """The paper's two special layers, and what they are computed with."""
 from collections.abc import Iterable
 
+from dsnet_mm.compat.versions import is_exporting
 from dsnet_mm.resizers.sampling import Grid
 
 import torch
@@ -33,10 +34,8 @@ def interpolate(images: Tensor, coefficients: Tensor, grid: Grid) -> Tensor:
     Returns:
         Tensor: (N, C, h, w), of the images' dtype.
     """
-    neighbours = (neighbour for row in grid.y.select(images, dim=2)
-                  for neighbour in grid.x.select(row, dim=3))
     weights = coefficients.to(images.dtype).unsqueeze(-4).unbind(-3)
-    return weighted_sum(weights, neighbours)
+    return weighted_sum(weights, grid.select(images))
 
 
 def weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
@@ -48,46 +47,61 @@ def weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
     return total
 
 
+def strided_convolution(conv: nn.Conv2d, features: Tensor, grid: Grid) -> Tensor:
+    """``floating_pooling(conv(features), grid)`` where the points have a stride along both axes.
+
+    Args:
+        conv (nn.Conv2d): 3x3, stride 1, padding 1.
+        features (Tensor): (N, C, H, W).
+        grid (Grid): Where the output pixels fall in the features.
+    """
+    y, x = grid
+    # The first point's neighbourhood may begin outside.
+    top, left = y.first - 1, x.first - 1
+    convolved = F.conv2d(features[:, :, max(top, 0):, max(left, 0):], conv.weight, conv.bias,
+                         (y.stride, x.stride), (int(top < 0), int(left < 0)))
+    return convolved[:, :, :len(y.lower), :len(x.lower)]
+
+
 def padded_convolution(conv: nn.Conv2d, features: Tensor) -> Tensor:
-    """``conv(features)`` between two rows of zeros, which :func:`pooled_convolution` wants.
+    """``conv(features)`` within a border of zeros, which :func:`pooled_convolution` wants.
 
     Args:
         conv (nn.Conv2d): 3x3, stride 1, padding 1.
         features (Tensor): (N, C, H, W).
 
     Returns:
-        Tensor: (N, C, H + 2, W).
+        Tensor: (N, C, H + 2, W + 2).
     """
-    convolved = F.conv2d(features, conv.weight, conv.bias, padding=(2, 1))
+    convolved = F.conv2d(features, conv.weight, conv.bias, padding=2)
     convolved[:, :, ::convolved.shape[2] - 1] = 0
+    convolved[:, :, :, ::convolved.shape[3] - 1] = 0
     return convolved
 
 
 def pooled_convolution(conv: nn.Conv2d, padded: Tensor, grid: Grid) -> Tensor:
-    """``floating_pooling(conv(features), grid)``, convolved at few more than the pooled points.
+    """``floating_pooling(conv(features), grid)``, convolved at the pooled points alone.
 
     Args:
         conv (nn.Conv2d): 3x3, stride 1, padding 1.
-        padded (Tensor): (N, C, H + 2, W) features between two rows of zeros; channels last is far
-            faster.
+        padded (Tensor): (N, C, H + 2, W + 2) features within a border of zeros; channels last is
+            far faster.
         grid (Grid): Where the output pixels fall in the features.
     """
-    y, x = grid
-    if y.stride:
-        rows = padded[:, :, y.first:]
+    rows, columns = ((axis.lower[:, None] + torch.arange(3, device=padded.device)).flatten()
+                     for axis in grid)
+    if is_exporting() or torch.jit.is_tracing():
+        patches = padded.index_select(2, rows).index_select(3, columns)
     else:
-        # The three rows of each point, one below the other. The same for columns would cost more
-        # than it saves.
-        index = (y.lower[:, None] + torch.arange(3, device=padded.device)).flatten()
-        rows = padded.permute(0, 2, 3, 1).index_select(1, index).permute(0, 3, 1, 2)
-    # The first point's neighbourhood may begin outside.
-    left = x.first - 1 if x.stride else -1
-    strides, padding = (y.stride or 3, x.stride or 1), (0, int(left < 0))
-    convolved = F.conv2d(rows[..., max(left, 0):], conv.weight, conv.bias, strides, padding)
-    convolved = convolved[:, :, :len(y.lower)]
-    if x.stride:
-        return convolved[..., :len(x.lower)]
-    return convolved.permute(0, 2, 3, 1).index_select(2, x.lower).permute(0, 3, 1, 2)
+        # Three pixels side by side are copied as one.
+        pixels = padded.permute(0, 2, 3, 1).contiguous()
+        n, height, width, channels = pixels.shape
+        triples = pixels.as_strided((n * height * width - 2, 3 * channels), (channels, 1))
+        images = torch.arange(0, n * height * width, height * width, device=padded.device)
+        starts = images[:, None, None] + rows[:, None] * width + grid.x.lower
+        patches = triples.index_select(0, starts.flatten())
+        patches = patches.view(n, len(rows), len(columns), channels).permute(0, 3, 1, 2)
+    return F.conv2d(patches, conv.weight, conv.bias, stride=3)
 
 
 def moments(images: Tensor, dtype: torch.dtype, budget: int) -> tuple[Tensor, Tensor]:

@@ -42,25 +42,15 @@ class Axis(NamedTuple):
         """(size_out, ) distance from the lower neighbour in pixels, in [0, 1]."""
         return -self.offsets[len(self.offsets) // 2 - 1]
 
-    def select(self, images: Tensor, dim: int) -> Sequence[Tensor]:
-        """The first neighbours of all output pixels, the second ones, and so on.
-
-        Args:
-            images (Tensor): The input.
-            dim (int): Which of its dimensions this axis is.
-        """
+    def slices(self, size_in: int) -> list[slice] | None:
+        """The first neighbours of all output pixels as a slice of the input, the second ones, and
+        so on; None if they are not."""
         taps, points = self.neighbours.shape
-        starts = [self.first + tap - taps // 2 + 1 for tap in range(taps)]
         length = (points - 1) * self.stride + 1
-        if self.stride and starts[0] >= 0 and starts[-1] + length <= images.shape[dim]:
-            step = (slice(None), ) * dim + (slice(None, None, self.stride), )
-            return [images.narrow(dim, start, length)[step] for start in starts]
-        index = self.neighbours.flatten()
-        if dim == images.dim() - 1:  # index_select is slow with single numbers
-            selected = images.gather(dim, index.expand(*images.shape[:-1], -1))
-        else:
-            selected = images.index_select(dim, index)
-        return [selected.narrow(dim, tap * points, points) for tap in range(taps)]
+        starts = [self.first + tap - taps // 2 + 1 for tap in range(taps)]
+        if not self.stride or starts[0] < 0 or starts[-1] + length > size_in:
+            return None
+        return [slice(start, start + length, self.stride) for start in starts]
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.
@@ -100,11 +90,26 @@ class Grid(NamedTuple):
         taps for the ratio, in the antialiased one."""
         return (self.y.weights[:, None, :, None] * self.x.weights[:, None]).flatten(0, 1)
 
+    def select(self, images: Tensor) -> Sequence[Tensor]:
+        """The first of the K neighbours of all output pixels (N, C, h, w), the second ones, and so
+        on.
+
+        Args:
+            images (Tensor): (N, C, H, W).
+        """
+        n, channels, height, width = images.shape
+        rows, columns = self.y.slices(height), self.x.slices(width)
+        if rows and columns:
+            return [images[:, :, row, column] for row in rows for column in columns]
+        h, w = len(self.y.lower), len(self.x.lower)
+        index = self.y.neighbours[:, None, :, None] * width + self.x.neighbours[:, None]
+        selected = images.flatten(2).gather(2, index.flatten().expand(n, channels, -1))
+        return selected.unflatten(2, (-1, h, w)).unbind(2)
+
     def distances(self) -> Tensor:
         """(4, h, w) distances from the projected point to P1 to P4, in pixels."""
-        y, x = self.y.fraction[:, None], self.x.fraction
-        return torch.stack([(dy.square() + dx.square()).sqrt()  # ONNX has no hypot
-                            for dy in (y, 1 - y) for dx in (x, 1 - x)])
+        y, x = (torch.stack([axis.fraction, 1 - axis.fraction]).square() for axis in self)
+        return (y[:, None, :, None] + x[:, None]).sqrt().flatten(0, 1)  # ONNX has no hypot
 
 
 def project(size_in: Size, size_out: Size, window: int | str = 2, strided: bool = True) -> Grid:

@@ -4,11 +4,12 @@ import operator
 from collections.abc import Sequence
 from numbers import Real
 
+from dsnet_mm.compat.versions import is_exporting
+
 import torch
 from torch import Tensor
 
 Size = tuple[int, int]
-is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)  # PyTorch 2.7
 
 # Larger is a mistake: no memory holds such an image.
 _LARGEST_SIDE = 2**20

@@ -7,6 +7,7 @@ the convolutions need to see there what they would see in the whole image.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
@@ -17,18 +18,16 @@ from dsnet_mm.resizers.sampling import Grid
 from dsnet_mm.resizers.size import Size
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from dsnet_mm.resizers.downsizenet import DownsizeNet
+    from dsnet_mm.resizers.downsizenet import Constants, DownsizeNet
 
-# The distances' logits are the same for all images of a size: of so many sizes they are kept, if
-# they are not larger than this.
+# Of so many sizes what no image changes is kept, if it is not larger than this.
 _KEPT_SIZES = 4
-_KEPT_BYTES = 2**24
+_KEPT_BYTES = 2**25
 
-Share = list[Tensor | None]
-_kept: WeakKeyDictionary[DownsizeNet, tuple[list[Tensor], dict[tuple, Share]]]
+_kept: WeakKeyDictionary[DownsizeNet, tuple[list[Tensor], dict[tuple, list[Constants]]]]
 _kept = WeakKeyDictionary()
 
 
@@ -58,16 +57,16 @@ def resize(net: DownsizeNet, images: Tensor, size: Size) -> Tensor:
     size_in, budget = tuple(images.shape[-2:]), pixels(images.device)
     key = size_in, size, net.window, len(net.texture or ()) // 2, budget, dtype, images.device
     tiles = cut(*key)
-    shares = _distance_logits(net, key, tiles)
+    constants = _constants(net, key, tiles)
     _keep_freed_memory()
     mean, variance = moments(images, dtype, budget)
     out = images.new_empty((*images.shape[:2], *size), dtype=dtype)
     number = max(1, budget // math.prod(size_in))
     for part in (slice(i, i + number) for i in range(0, len(images), number)):
-        for tile, share in zip(tiles, shares):
+        for tile, constant in zip(tiles, constants):
             pixels_in = images[part, :, tile.input_rows, tile.input_columns].to(dtype)
             out[part, :, tile.rows, tile.columns] = net.resize_part(
-                pixels_in, tile.grid, mean[part], variance[part], share)
+                pixels_in, tile.grid, mean[part], variance[part], constant)
     return out
 
 
@@ -117,13 +116,16 @@ def _even_parts(length: int, number: int) -> list[slice]:
     return [slice(*pair) for pair in zip(bounds, bounds[1:])]
 
 
-def _distance_logits(net: DownsizeNet, key: tuple, tiles: list[Tile]) -> Share:
+def _constants(net: DownsizeNet, key: tuple,
+               tiles: list[Tile]) -> Sequence[Constants | None]:
     """Those of every tile, from the last time if nothing has changed; None for what is not kept."""
-    size = math.prod(key[1]) * net.logits.out_channels * net.logits.weight.element_size()
-    if net.distance is None or size > _KEPT_BYTES:
+    neighbours = math.prod(len(axis.neighbours) for axis in tiles[0].grid)
+    maps = net.logits.out_channels + net.bilinear_prior * neighbours
+    if maps * math.prod(key[1]) * net.logits.weight.element_size() > _KEPT_BYTES:
         return [None] * len(tiles)
     # By value: what averages or loads weights does not always leave another trace.
-    weights = [p.detach() for p in (*net.distance.parameters(), *net.logits.parameters())]
+    weights = [p.detach() for p in (net.distance or nn.Sequential()).parameters()]
+    weights += [p.detach() for p in net.logits.parameters()]
     before, kept = _kept.get(net, ([], {}))
     if len(before) != len(weights) or not all(
             a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)
@@ -135,5 +137,5 @@ def _distance_logits(net: DownsizeNet, key: tuple, tiles: list[Tile]) -> Share:
         while len(kept) >= _KEPT_SIZES:
             kept.pop(next(iter(kept)))
         with torch.inference_mode(False), torch.no_grad():
-            kept[key] = [net.distance_logits(tile.grid) for tile in tiles]
+            kept[key] = [net.constants(tile.grid) for tile in tiles]
     return kept[key]

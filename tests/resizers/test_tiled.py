@@ -7,10 +7,12 @@ from dsnet_mm.resizers.layers import (
     moments,
     padded_convolution,
     pooled_convolution,
+    strided_convolution,
 )
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -150,11 +152,11 @@ def test_the_image_does_not_set_the_memory(small_tiles, monkeypatch):
     assert max(size for size in largest if size != output) < 4 * 3 * 200 * 300 / 2
 
 
-def test_logits_of_distances_are_kept_and_never_stale(monkeypatch):
+def test_constants_are_kept_and_never_stale(monkeypatch):
     net, images = trained(), torch.rand(1, 3, 20, 20)
     asked = []
-    monkeypatch.setattr(net, 'distance_logits',
-                        lambda grid: asked.append(1) or type(net).distance_logits(net, grid))
+    monkeypatch.setattr(net, 'constants',
+                        lambda grid: asked.append(1) or type(net).constants(net, grid))
 
     def check():
         asked.clear()
@@ -178,8 +180,8 @@ def test_logits_of_distances_are_kept_and_never_stale(monkeypatch):
     assert other not in tiled._kept
 
 
-def test_large_logits_are_not_kept(monkeypatch):
-    monkeypatch.setattr(tiled, '_KEPT_BYTES', 4 * 4 * 9 * 9 - 1)
+def test_large_constants_are_not_kept(monkeypatch):
+    monkeypatch.setattr(tiled, '_KEPT_BYTES', 4 * (4 + 4) * 9 * 9 - 1)
     net, images = trained(), torch.rand(1, 3, 20, 20)
     with torch.no_grad():
         net(images, (9, 9))
@@ -211,10 +213,18 @@ def test_pooled_convolution(height, width, h, w):
     features = torch.rand(2, 2, height, width).double()
     grid = sampling.project((height, width), (h, w))
     padded = padded_convolution(first, features)
-    assert not padded[:, :, 0].any() and not padded[:, :, -1].any()
-    torch.testing.assert_close(padded[:, :, 1:-1], first(features))
-    torch.testing.assert_close(pooled_convolution(conv, padded, grid),
-                               floating_pooling(conv(first(features)), grid))
+    torch.testing.assert_close(padded, F.pad(first(features), (1, 1, 1, 1)))
+    expected = floating_pooling(conv(first(features)), grid)
+    torch.testing.assert_close(pooled_convolution(conv, padded, grid), expected)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 7), st.integers(2, 7))
+def test_strided_convolution(h, w, stride_y, stride_x):
+    conv = torch.nn.Conv2d(2, 2, 3, padding=1).double()
+    features = torch.rand(2, 2, h * stride_y, w * stride_x).double()
+    grid = sampling.project(features.shape[2:], (h, w))
+    torch.testing.assert_close(strided_convolution(conv, features, grid),
+                               floating_pooling(conv(features), grid))
 
 
 @given(st.integers(1, 3), side, side, st.integers(1, 500))

@@ -1,0 +1,22 @@
+"""What older versions of PyTorch and mmengine have elsewhere, or not at all."""
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+# PyTorch 2.1
+is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compiling')
+                else torch._utils.is_compiling)
+
+# PyTorch before 2.7, which cannot export graphs of open sizes
+is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
+
+
+def begin_again(loop: Any, loader: DataLoader) -> None:
+    """Lets a training loop take its batches from the loader as that is now.
+
+    The original mmengine (0.10.7) has begun to load when the hooks are called before a training.
+    """
+    if hasattr(loop, 'dataloader_iterator'):
+        loader._iterator = None
+        loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
