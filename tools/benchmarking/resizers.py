@@ -21,20 +21,22 @@ PLAIN = 'downsizenet-2, plain'
 
 # Sizes of input and output, and the resizers to compare there.
 EVERY = (*RESIZERS, PLAIN)
-CASES = [
-    ((300, 300), (160, 160), EVERY),
-    ((768, 768), (230, 230), EVERY),
-    ((1080, 1920), (540, 960), EVERY),
-    ((2160, 3840), (720, 1280), EVERY),
-    # The first one's ratio.
-    ((4320, 7680), (2304, 4096), ('bilinear', 'antialias', 'downsizenet-2')),
+SMALLEST = ((300, 300), (160, 160), EVERY)
+# Its ratio.
+LARGEST = ((4320, 7680), (2304, 4096), ('bilinear', 'antialias', 'downsizenet-2'))
+# What is compared is measured in turns: the machine may be another after some minutes.
+QUICK = [
+    [SMALLEST],
+    [((768, 768), (230, 230), EVERY)],
+    [((1080, 1920), (540, 960), EVERY)],
 ]
-QUICK = CASES[:3]
+CASES = [[SMALLEST, LARGEST], *QUICK[1:], [((2160, 3840), (720, 1280), EVERY)]]
 
 
 def measurements(quick: bool, rounds: int) -> int:
     """How often :func:`measure` calls ``done``."""
-    return (rounds + 1) * sum(len(names) for _, _, names in (QUICK if quick else CASES))
+    return (rounds + 1) * sum(
+        len(names) for cases in (QUICK if quick else CASES) for _, _, names in cases)
 
 
 @torch.inference_mode()
@@ -44,18 +46,20 @@ def measure(quick: bool, rounds: int, threads: int, device: torch.device,
     torch.set_num_threads(threads)
     modules = {name: build_resizer(cfg).to(device).eval() for name, cfg in RESIZERS.items()}
     warm_up = torch.rand(1, 3, 64, 64, device=device)
-    for size_in, size_out, names in QUICK if quick else CASES:
-        images = 255 * torch.rand(1, 3, *size_in, device=device)
-        calls = {name: partial(_function(modules, name), images, size_out) for name in names}
-        memory = {}
-        for name in names:
-            _function(modules, name)(warm_up, (32, 32))
-            memory[name] = peak_mb(calls[name], device)
+    for cases in QUICK if quick else CASES:
+        calls, memory = {}, {}
+        for size_in, size_out, names in cases:
+            images = 255 * torch.rand(1, 3, *size_in, device=device)
+            for name in names:
+                key = name, size_in, size_out
+                calls[key] = partial(_function(modules, name), images, size_out)
+                _function(modules, name)(warm_up, (32, 32))
+                memory[key] = peak_mb(calls[key], device)
         times = interleaved(calls, rounds, threads, done)
-        yield [{'resizer': name, 'in': list(size_in), 'out': list(size_out),
-                **quartiles(times[name]), 'peak_mb': memory[name],
-                'gmacs': round(_multiply_adds(modules, name, size_in, size_out), 3)}
-               for name in names]
+        yield [{'resizer': key[0], 'in': list(key[1]), 'out': list(key[2]),
+                **quartiles(times[key]), 'peak_mb': memory[key],
+                'gmacs': round(_multiply_adds(modules, *key), 3)}
+               for key in calls]
 
 
 def _function(modules: dict[str, nn.Module], name: str) -> Callable[..., torch.Tensor]:

@@ -1,19 +1,22 @@
 """Times functions in turns, so that what disturbs the machine disturbs all of them alike."""
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 import numpy as np
 from torch.utils.benchmark import Timer
+
+Key = TypeVar('Key', bound=Hashable)
 
 # A measurement repeats what is shorter than this, in seconds.
 SHORTEST = 0.02
 
 
-def interleaved(functions: dict[str, Callable[[], object]], rounds: int, threads: int,
-                done: Callable[[], None] = lambda: None) -> dict[str, list[float]]:
+def interleaved(functions: dict[Key, Callable[[], object]], rounds: int, threads: int,
+                done: Callable[[], None] = lambda: None) -> dict[Key, list[float]]:
     """Milliseconds of each function in each round; the order is turned from round to round.
 
     Args:
-        functions (dict): By name, without arguments.
+        functions (dict): Without arguments, by name or another key.
         rounds (int): Measurements of each.
         threads (int): CPU threads of PyTorch.
         done (Callable): Called after each measurement, and first once for each function.
@@ -24,7 +27,7 @@ def interleaved(functions: dict[str, Callable[[], object]], rounds: int, threads
         seconds = timers[name].timeit(1).mean  # which warms up by itself, here and below
         done()
         numbers[name] = max(1, round(SHORTEST / seconds))
-    times: dict[str, list[float]] = {name: [] for name in functions}
+    times: dict[Key, list[float]] = {name: [] for name in functions}
     names = list(functions)
     for turn in range(rounds):
         first = turn % len(names)
