@@ -59,7 +59,7 @@ if [ "$venv" = .venv-compiled ]; then
         { echo "No wheel of mmcv for this Python in $wheels: set MMCV_WHEELS." >&2; exit 1; }
 fi
 pip install --quiet -r "$requirements"
-pip install --quiet --editable ".${extras:+[$extras]}"
+pip install --quiet --constraint "$requirements" --editable ".${extras:+[$extras]}"
 
 if ! error=$($venv/bin/python -c 'import cv2' 2>&1); then
     case "$error" in *libGL*) ;; *) echo "$error" >&2; exit 1 ;; esac
