@@ -1,17 +1,19 @@
 """Times resizers, alone or in front of the paper's pipelines, in turns in one process.
 
-Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON.
+Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON. ``limits`` shows what
+the time is made of.
 """
 import argparse
 import json
 import platform
 import sys
+from functools import partial
 from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
 
 import torch
-from benchmarking import pipelines, report, resizers
+from benchmarking import limits, pipelines, report, resizers
 from complexity import PIPELINES
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -20,7 +22,9 @@ from rich.progress import Progress
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('what', choices=['resizers', 'pipelines'])
+    parser.add_argument('what', choices=['resizers', 'pipelines', 'limits'],
+                        help='limits: what the time of DownsizeNet in front of RefineDet is made '
+                             'of, and how far it is from what the machine allows (CPU only)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 (default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
@@ -36,6 +40,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.rounds < 1 or args.threads < 1:
         parser.error('--rounds and --threads must be positive')
+    if args.what == 'limits' and args.device != 'cpu':
+        parser.error('limits: only a CPU computes one thing after the other')
     if args.device != 'cpu' and not torch.cuda.is_available():
         parser.error(f'--device {args.device}: PyTorch finds no GPU')
     if args.quick:
@@ -46,7 +52,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def write(args: argparse.Namespace, rows: list[dict], text: str) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f'{args.what}.md').write_text(text, encoding='utf-8')
-    report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
+    if args.what != 'limits':
+        report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
@@ -56,19 +63,22 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_args(arguments)
     device = torch.device(args.device)
     MMLogger.get_current_instance().setLevel('ERROR')
+    how = args.rounds, args.threads, device
     if args.what == 'resizers':
-        measure, argument = resizers.measure, args.quick
+        measure = partial(resizers.measure, args.quick, *how)
         total = resizers.measurements(args.quick, args.rounds)
-    else:
-        measure, argument = pipelines.measure, args.pipelines
+    elif args.what == 'pipelines':
+        measure = partial(pipelines.measure, args.pipelines, *how)
         total = pipelines.measurements(args.pipelines, args.rounds)
+    else:
+        measure = partial(limits.measure, args.rounds, args.threads)
+        total = limits.measurements(args.rounds)
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'
                if device.type == 'cuda' else f'{platform.machine()}, {args.threads} threads')
     rows: list[dict] = []
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f'Timing {args.what}', total=total)
-        for group in measure(argument, args.rounds, args.threads, device,
-                             lambda: progress.advance(task)):
+        for group in measure(lambda: progress.advance(task)):
             rows += group
             # After each group: who interrupts keeps what there is.
             text = (f'Median of {args.rounds} rounds in turns; {machine}; '

@@ -9,7 +9,7 @@ import benchmark
 import numpy as np
 import pytest
 import torch
-from benchmarking import memory, pipelines, report, resizers, timing
+from benchmarking import limits, memory, pipelines, report, resizers, timing
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted((ROOT / 'docs/benchmark').glob('*.json'))
@@ -71,11 +71,11 @@ def test_multiply_adds_by_hand():
     # At a whole ratio the second convolution is one of the output's size.
     counted = 1e9 * resizers._multiply_adds(modules, 'downsizenet-2', (30, 40), (15, 20))
     assert counted == pytest.approx(
-        9 * (32 * 40 * 48 + 15 * 20 * 256) + 15 * 20 * (64 + 128), rel=0.01)
+        9 * (30 * 40 * 48 + 15 * 20 * 256) + 15 * 20 * (64 + 128))
 
 
 def test_resizers(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(resizers, 'QUICK', [((64, 48), (32, 24), resizers.EVERY)])
+    monkeypatch.setattr(resizers, 'QUICK', [[((64, 48), (32, 24), resizers.EVERY)]])
     code = benchmark.main(['resizers', '--quick', '--threads', '1', '--out', str(tmp_path),
                            '--json', str(tmp_path / 'deep/rows.json')])
     rows = json.loads((tmp_path / 'deep/rows.json').read_text())
@@ -103,6 +103,28 @@ def test_pipelines(tmp_path, monkeypatch):
     assert (tmp_path / 'pipelines.png').exists()
 
 
+def test_limits(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, 'PIPELINES', {
+        'RefineDet': ('mini/centernet_textures.py', (96, 128))})
+    code = benchmark.main(['limits', '--quick', '--threads', '1', '--out', str(tmp_path),
+                           '--json', str(tmp_path / 'rows.json')])
+    rows = json.loads((tmp_path / 'rows.json').read_text())
+    assert code == 0 and len(rows) == 3 * 6
+    assert report.markdown(rows) in (tmp_path / 'limits.md').read_text()
+
+
+def test_what_is_recorded_by_hand():
+    features, weight = torch.rand(1, 2, 8, 9), torch.rand(4, 2, 3, 3)
+    with torch.no_grad(), limits.Recorder() as recorder:
+        convolved = torch.nn.functional.conv2d(features, weight)
+        convolved.relu().view(-1)
+        torch.add(torch.rand(1).expand(1000), 1)
+    assert recorder.macs == {'convolutions': 4 * 2 * 9 * 6 * 7}
+    assert recorder.bytes['convolutions'] == 4 * (2 * 8 * 9 + 4 * 2 * 9 + 4 * 6 * 7)
+    assert recorder.bytes[limits.REST] == 4 * (2 * 4 * 6 * 7 + 1 + 1 + 1000)
+    assert set(recorder.seconds) == {'convolutions', limits.REST, limits.VIEWS}
+
+
 def test_ratios_are_to_bilinear_at_the_same_size():
     rows = [dict(pipeline='A', resizer=name, mode='train', ms=ms, q1=ms, q3=ms)
             for name, ms in (('bilinear', 20.), ('downsizenet-2', 21.))]
@@ -112,6 +134,7 @@ def test_ratios_are_to_bilinear_at_the_same_size():
 @pytest.mark.parametrize('arguments, message', [
     (['resizers', '--rounds', '0'], 'must be positive'),
     (['resizers', '--device', 'cuda'], 'finds no GPU'),
+    (['limits', '--device', 'cuda'], 'only a CPU'),
     (['pipelines', '--pipelines', 'YOLO'], 'YOLO')])
 def test_bad_arguments(arguments, message, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)

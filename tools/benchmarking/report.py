@@ -22,6 +22,8 @@ def ratio(row: dict, group: list[dict]) -> float:
 
 
 def markdown(rows: list[dict]) -> str:
+    if 'part' in rows[0]:
+        return _limits_table(rows)
     return _resizers_table(rows) if 'in' in rows[0] else _pipelines_table(rows)
 
 
@@ -47,6 +49,24 @@ def _pipelines_table(rows: list[dict]) -> str:
                                else f', {ratio(row, group) - 1:+.1%}') for row in group]
         lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
+
+
+def _limits_table(rows: list[dict]) -> str:
+    names = list(dict.fromkeys(row['resizer'] for row in rows))
+    lines = ['| ms, at least | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
+    whole = [[row for row in rows if row['resizer'] == name] for name in names]
+    for parts in zip(*whole):
+        lines.append(f'| {parts[0]["part"]} | ' + ' | '.join(
+            f'{row["ms"]:.2f}, {_least(row):.2f}' for row in parts) + ' |')
+    lines.append('| together | ' + ' | '.join(
+        f'{sum(row["ms"] for row in parts):.2f}, {sum(map(_least, parts)):.2f} '
+        f'({sum(row["percent"] for row in parts):.1f}% of the pipeline)' for parts in whole)
+        + ' |')
+    return '\n'.join(lines)
+
+
+def _least(row: dict) -> float:
+    return max(row['arithmetic_ms'], row['memory_ms'])
 
 
 def _time(row: dict) -> str:
