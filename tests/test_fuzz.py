@@ -1,14 +1,15 @@
 """Random images, data samples and config values: what comes back is whole, or refused by name.
 
-    bash tools/run_tests.sh tests/test_fuzz.py -m slow     # 21,000 cases
+    bash tools/run_tests.sh tests/test_fuzz.py -m slow     # 28,000 cases
 """
 import copy
 import math
 import warnings
 
-from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeSegDataPreProcessor
+from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeResize, DownsizeSegDataPreProcessor
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
+from dsnet_mm.transforms import Downsize
 
 import numpy as np
 import pytest
@@ -16,9 +17,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmdet.structures import DetDataSample
+from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 # Few in the fast suite; many for `-m slow`.
 BOTH = pytest.mark.parametrize('cases', [
@@ -181,6 +185,52 @@ def test_segmentation(cases):
                 255, *before['data_samples'][0].gt_sem_seg.data.unique().tolist()}
         assert unchanged(data['inputs'][0], before['inputs'][0])
         assert unchanged(data['data_samples'][0], before['data_samples'][0])
+
+    run()
+    assert len(tried) >= cases
+
+
+@BOTH
+def test_transforms(cases):
+    tried = []
+
+    @fuzz(cases, image=images(), boxes=st.lists(st.tuples(*4 * [st.floats(0, 40, width=32)]),
+                                                max_size=3),
+          size=SIZES, resizer=RESIZERS, seed=st.integers(0, 9))
+    def run(image, boxes, size, resizer, seed):
+        tried.append(None)
+        network = build_resizer(resizer)
+        moved(network, seed)
+        channels, height, width = image.shape
+        small = OutputSize(**size)(height, width)
+        sound = is_sound(image) and (channels in (1, 3) or resizer['type'] == 'FixedResizer')
+        boxes = torch.tensor(boxes).reshape(-1, 4)
+        given = dict(image=tv_tensors.Image(image), boxes=tv_tensors.BoundingBoxes(
+            boxes, format='XYXY', canvas_size=(height, width)))
+        arguments = {'size' if key == 'target_size' else key: v for key, v in size.items()}
+        before = copy.deepcopy(given)
+        try:
+            found = Downsize(**arguments, resizer=network)(given)
+        except REFUSALS as error:
+            assert not sound, error
+            assert str(error)
+        else:
+            assert sound
+            assert found['image'].dtype == image.dtype and found['image'].shape[1:] == small
+            assert found['image'].isfinite().all() or image.dtype == torch.float16
+            expected = v2.Resize(small)(given['boxes'])
+            assert torch.equal(found['boxes'], expected) and expected.canvas_size == small
+        for key, value in given.items():
+            assert unchanged(value.as_subclass(Tensor), before[key].as_subclass(Tensor))
+        results = dict(img=image.permute(1, 2, 0).numpy(), img_shape=(height, width))
+        try:
+            with DefaultScope.overwrite_default_scope('mmdet'):
+                found = DownsizeResize(scale=small[::-1], keep_ratio=False, resizer=resizer)(results)
+        except REFUSALS as error:
+            assert not sound, error
+        else:
+            assert sound and found['img'].shape == (*small, channels)
+        assert unchanged(image, before['image'].as_subclass(Tensor))
 
     run()
     assert len(tried) >= cases

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 
+from dsnet_mm.preprocessors.checks import check_values
 from dsnet_mm.resizers.run import run
 from dsnet_mm.resizers.size import Size
 
@@ -40,8 +41,10 @@ class FrozenResizer(nn.Module):
             Tensor: (N, C, h, w) of the same dtype; integers are rounded and stay in its range.
 
         Raises:
-            TypeError, ValueError: If images or size are not what the resizer takes.
+            TypeError, ValueError: If images or size are not what the resizer takes, or an image has
+                values that are NaN, infinite or beyond 1e12.
         """
+        check_values(images, None, training=False)
         given = images.dtype
         is_integer = not (given.is_floating_point or given.is_complex or given == torch.bool)
         if is_integer and given != torch.uint8:

@@ -52,7 +52,8 @@ class DownsizeResize(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Resizes what is in the results of a pipeline; ``img`` is (H, W, C) or (H, W)."""
         image = results['img']
-        results = self.resize(results)
+        # For the sizes any image will do; OpenCV does not resize all that a network does.
+        results = self.resize({**results, 'img': np.zeros(image.shape[:2], np.uint8)})
         results['img'] = self._resize_image(image, results['img_shape'][:2])
         return results
 
