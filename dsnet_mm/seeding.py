@@ -38,12 +38,13 @@ class StepSeedHook(Hook):
         """Takes hold of what loads the data."""
         loader, seed = runner.train_dataloader, (runner.seed, get_rank())
         batches = loader.batch_sampler
+        sampler = batches.sampler
         # Where mmengine resumes a sampler by skipping, it does not count what it skips.
-        skips = hasattr(batches.sampler, 'skip') and loader.batch_size is not None
+        skips = hasattr(sampler, 'skip') and loader.batch_size is not None
         start = runner.iter * loader.batch_size if skips else 0
-        batches.sampler = _Numbered(batches.sampler, start)
+        batches.sampler = _Numbered(sampler, start)
         loader.dataset.__getitems__ = _SeededItems(loader.dataset, seed)
-        begin_again(runner.train_loop, loader)
+        begin_again(runner.train_loop, loader, sampler)
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: dict | None = None) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.utils import get_installed_path
 from skimage import data, io
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +39,8 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_python_examples_run(page, folder):
+    if 'dsnet_mm::' in page.read_text() and not Path(get_installed_path('dsnet_mm')).exists():
+        pytest.skip('the original mmengine does not find editable packages')
     blocks = re.findall(r'^```python\n(.*?)^```$', page.read_text(), flags=re.MULTILINE | re.DOTALL)
     program = '\n'.join(blocks)
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])

@@ -223,9 +223,10 @@ def test_transforms(cases):
         for key, value in given.items():
             assert unchanged(value.as_subclass(Tensor), before[key].as_subclass(Tensor))
         results = dict(img=image.permute(1, 2, 0).numpy(), img_shape=(height, width))
+        resize = dict(scale=small[::-1], keep_ratio=False, resizer=resizer)
         try:
             with DefaultScope.overwrite_default_scope('mmdet'):
-                found = DownsizeResize(scale=small[::-1], keep_ratio=False, resizer=resizer)(results)
+                found = DownsizeResize(**resize)(results)
         except REFUSALS as error:
             assert not sound, error
         else:

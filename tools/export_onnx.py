@@ -46,7 +46,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 TOLERANCE = 1e-4
 SIZES = [(1, 120, 160), (2, 97, 131), (1, 300, 300), (3, 64, 200)]  # N, H and W of the check
@@ -90,7 +90,7 @@ class Pipeline(nn.Module):
         kinds = OUTPUTS.get(type(getattr(self.model, 'bbox_head', None)).__name__)
         names = []
         for kind, levels in zip(kinds or [f'output_{i}' for i in range(len(outputs))], outputs):
-            number = len(tree_leaves(levels))
+            number = len(tree_flatten(levels)[0])
             names += [kind] if number == 1 else [f'{kind}_{i}' for i in range(number)]
         return names
 
@@ -153,7 +153,8 @@ def check(file: Path, reference: Callable[[Tensor], object], images: Tensor) -> 
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     names = [output.name for output in session.get_outputs()]
     outputs = session.run(names, {'images': images.numpy()})
-    for name, value, expected in zip(names, outputs, tree_leaves(reference(images)), strict=True):
+    found = tree_flatten(reference(images))[0]
+    for name, value, expected in zip(names, outputs, found, strict=True):
         value, limit = torch.from_numpy(value), TOLERANCE * (expected.max() - expected.min())
         if value.shape != expected.shape:
             what = f'{tuple(value.shape)} instead of {tuple(expected.shape)}'

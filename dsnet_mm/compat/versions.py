@@ -2,7 +2,8 @@
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from mmengine.dataset import InfiniteSampler
+from torch.utils.data import DataLoader, Sampler
 
 # PyTorch 2.1
 is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compiling')
@@ -12,11 +13,14 @@ is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compi
 is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
 
 
-def begin_again(loop: Any, loader: DataLoader) -> None:
-    """Lets a training loop take its batches from the loader as that is now.
+def begin_again(loop: Any, loader: DataLoader, sampler: Sampler) -> None:
+    """Lets a training loop take its batches from the loader as that is now, and the sampler begin.
 
     The original mmengine (0.10.7) has begun to load when the hooks are called before a training.
     """
     if hasattr(loop, 'dataloader_iterator'):
-        loader._iterator = None
-        loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+        kind = type(loop.dataloader_iterator)
+        loader._iterator = loop.dataloader_iterator = None
+        if isinstance(sampler, InfiniteSampler):  # whoever begins to read it ends it
+            sampler.indices = sampler._indices_of_rank()
+        loop.dataloader_iterator = kind(loader)

@@ -114,15 +114,22 @@ def test_limits(tmp_path, monkeypatch):
 
 
 def test_what_is_recorded_by_hand():
-    features, weight = torch.rand(1, 2, 8, 9), torch.rand(4, 2, 3, 3)
-    with torch.no_grad(), limits.Recorder() as recorder:
-        convolved = torch.nn.functional.conv2d(features, weight)
-        convolved.relu().view(-1)
+    conv = torch.nn.Conv2d(2, 4, 3)
+
+    def function(features, size):
         torch.add(torch.rand(1).expand(1000), 1)
-    assert recorder.macs == {'convolutions': 4 * 2 * 9 * 6 * 7}
-    assert recorder.bytes['convolutions'] == 4 * (2 * 8 * 9 + 4 * 2 * 9 + 4 * 6 * 7)
-    assert recorder.bytes[limits.REST] == 4 * (2 * 4 * 6 * 7 + 1 + 1 + 1000)
-    assert set(recorder.seconds) == {'convolutions', limits.REST, limits.VIEWS}
+        return conv(features).relu().view(-1)
+
+    recorded = limits.Recorded(function)
+    with torch.no_grad():
+        for _ in range(2):
+            recorded(torch.rand(1, 2, 8, 9), (1, 1))
+    assert len(recorded.seconds) == len(recorded.records) == 1
+    assert recorded.macs == {'convolutions': 4 * 2 * 9 * 6 * 7}
+    read = recorded.records[0].bytes
+    assert read['convolutions'] == 4 * (2 * 8 * 9 + 4 * 2 * 9 + 4 + 4 * 6 * 7)
+    assert read[limits.REST] == 4 * (2 * 4 * 6 * 7 + 1 + 1 + 1000)
+    assert set(recorded.records[0].seconds) == {'convolutions', limits.REST, limits.VIEWS}
 
 
 def test_ratios_are_to_bilinear_at_the_same_size():

@@ -14,8 +14,8 @@ import torch
 from complexity import CONFIGS, PIPELINES, build
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch.utils._pytree import tree_flatten
+from torch.utils.flop_counter import FlopCounterMode
 
 PARTS = {'convolution': 'convolutions', 'addmm': 'matrix products', 'baddbmm': 'matrix products',
          'index_select': 'gathering', 'gather': 'gathering'}
@@ -23,13 +23,17 @@ REST, VIEWS, CALLS = 'pixel by pixel', 'views', "PyTorch's and Python's calls"
 PIPELINE = 'RefineDet'
 
 
+def part_of(packet: Any) -> str:
+    """Of an operator."""
+    return PARTS.get(packet.__name__, REST)
+
+
 class Recorder(TorchDispatchMode):
-    """Seconds, multiply-adds and bytes read and written, by part."""
+    """Seconds, and bytes read and written, by part."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: dict[str, float] = defaultdict(float)
-        self.macs: dict[str, float] = defaultdict(float)
         self.bytes: dict[str, float] = defaultdict(float)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (),
@@ -38,16 +42,15 @@ class Recorder(TorchDispatchMode):
         start = time.perf_counter()
         out = func(*args, **kwargs)
         seconds = time.perf_counter() - start
-        packet = func.overloadpacket
-        part = VIEWS if func.is_view else PARTS.get(packet.__name__, REST)
+        schema = func._schema
+        is_view = not schema.is_mutable and any(x.alias_info for x in schema.arguments)
+        part = VIEWS if is_view else part_of(func.overloadpacket)
         self.seconds[part] += seconds
-        if packet in flop_registry:
-            self.macs[part] += flop_registry[packet](*args, **kwargs, out_val=out) / 2
         if part != VIEWS:
             # What is read several times over, such as a broadcast, is counted once.
             self.bytes[part] += sum(
                 x.element_size() * min(x.numel(), x.untyped_storage().size() // x.element_size())
-                for x in tree_leaves((args, kwargs, out)) if isinstance(x, Tensor))
+                for x in tree_flatten((args, kwargs, out))[0] if isinstance(x, Tensor))
         return out
 
 
@@ -59,12 +62,18 @@ class Recorded(nn.Module):
         self.resizer = resizer
         self.records: list[Recorder] = []
         self.seconds: list[float] = []
+        self.macs: dict[str, float] = defaultdict(float)
 
     def forward(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         if len(self.records) < len(self.seconds):
             self.records.append(Recorder())
-            with self.records[-1]:
-                return self.resizer(images, size)
+            # Counted first, so that counting is not timed.
+            with self.records[-1], FlopCounterMode(display=False) as counter:
+                out = self.resizer(images, size)
+            self.macs.clear()
+            for packet, flops in counter.get_flop_counts().get('Global', {}).items():
+                self.macs[part_of(packet)] += flops / 2
+            return out
         start = time.perf_counter()
         out = self.resizer(images, size)
         self.seconds.append(time.perf_counter() - start)
@@ -107,7 +116,7 @@ def _rows(name: str, resizer: Recorded, pipeline: float, macs: float, bytes_: fl
     for part in (*dict.fromkeys(PARTS.values()), REST, VIEWS):
         rows.append(dict(
             resizer=name, part=part, ms=1000 * _median(record.seconds[part] for record in records),
-            arithmetic_ms=_median(record.macs[part] for record in records) / macs,
+            arithmetic_ms=resizer.macs[part] / macs,
             memory_ms=_median(record.bytes[part] for record in records) / bytes_))
     whole = 1000 * _median(resizer.seconds[1:])
     rows.append(dict(resizer=name, part=CALLS, ms=whole - sum(row['ms'] for row in rows),
