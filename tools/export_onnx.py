@@ -23,9 +23,9 @@ those of the small image (h, w):
 - Other models: ``output_0``, ``output_1``, ..., as they come.
 
 The file is checked in onnxruntime against PyTorch at several sizes, and not written where any
-output differs by more than 1e-4 of its range. Needs ``pip install 'dsnet-mm[export]'`` and PyTorch
-2.7 or newer; for deformable convolution, as in CenterNet, an onnxruntime newer than 1.23, which
-Python 3.10 does not have.
+output differs by more than 1e-4 of its range. Needs ``pip install 'dsnet-mm[export]'`` and a
+PyTorch newer than 2.9; for deformable convolution, as in CenterNet, an onnxruntime newer than 1.23,
+which Python 3.10 does not have, and no compiled operators in mmcv.
 """
 import argparse
 from collections.abc import Callable
@@ -230,8 +230,8 @@ def parse_args() -> argparse.Namespace:
 @torch.no_grad()
 def main() -> None:
     args = parse_args()
-    if not hasattr(torch.compiler, 'is_exporting'):
-        raise SystemExit(f'exporting needs PyTorch 2.7 or newer, this is {torch.__version__}')
+    if not hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes'):
+        raise SystemExit(f'exporting needs a PyTorch newer than 2.9, this is {torch.__version__}')
     graph, reference = args.build(args)
     graph.eval().requires_grad_(False)
     export(graph, reference, args.out, torch.uint8 if args.uint8 else torch.float32)

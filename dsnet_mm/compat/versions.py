@@ -2,7 +2,6 @@
 from typing import Any
 
 import torch
-from mmengine.dataset import InfiniteSampler
 from torch.utils.data import DataLoader, Sampler
 
 # PyTorch 2.1
@@ -18,6 +17,7 @@ def begin_again(loop: Any, loader: DataLoader, sampler: Sampler) -> None:
 
     The original mmengine (0.10.7) has begun to load when the hooks are called before a training.
     """
+    from mmengine.dataset import InfiniteSampler
     if hasattr(loop, 'dataloader_iterator'):
         kind = type(loop.dataloader_iterator)
         loader._iterator = loop.dataloader_iterator = None

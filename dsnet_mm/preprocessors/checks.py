@@ -2,11 +2,10 @@
 the numbers still lie on the CPU, and no GPU has to wait for an answer."""
 from collections.abc import Sequence
 
+from dsnet_mm.resizers.size import check_finite
+
 from mmengine.structures import BaseDataElement
 from torch import Tensor
-
-# Of squares of larger values the sum over an image could exceed single precision.
-_LARGEST = 1e12
 
 
 def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataElement] | None,
@@ -45,13 +44,5 @@ def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataEl
 
 def _check(values: Tensor, what: str, samples: Sequence[BaseDataElement] | None,
            index: int) -> None:
-    low, high = values.float().aminmax()  # both are NaN if one value is
-    if low >= -_LARGEST and high <= _LARGEST:
-        return
     path = getattr(samples[index], 'img_path', '') if samples and index < len(samples) else ''
-    bad = ~(values.double().abs() <= _LARGEST)
-    where = bad.nonzero()[0].tolist()
-    raise ValueError(
-        f'{what}{f" ({path})" if path else ""} has {int(bad.sum())} of {values.numel()} values '
-        f'that are NaN, infinite or beyond {_LARGEST:g}, the first at {where}: '
-        f'{values[tuple(where)].item()}. Mend the file, or leave it out of the data set')
+    check_finite(values, f'{what} ({path})' if path else what)

@@ -3,6 +3,7 @@ import math
 import operator
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 from dsnet_mm.compat.versions import is_exporting
 
@@ -13,6 +14,8 @@ Size = tuple[int, int]
 
 # Larger is a mistake: no memory holds such an image.
 _LARGEST_SIDE = 2**20
+# Of squares of larger values the sum over an image could exceed single precision.
+_LARGEST_VALUE = 1e12
 
 
 class OutputSize:
@@ -87,8 +90,11 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
     """
     if isinstance(size, (str, bytes, dict)) or not hasattr(size, '__getitem__') or len(size) != 2:
         raise ValueError(f'{name} must be (height, width) in pixels, got {size!r}')
+    side: Any
     for side in size:
-        if isinstance(side, bool) or not hasattr(side, '__index__'):
+        # PyTorch before 2.10 does not compile hasattr: it must not come to that.
+        is_integer = isinstance(side, int) or hasattr(side, '__index__')
+        if isinstance(side, bool) or not is_integer:
             raise TypeError(f'{name} must be integers (pixels), got {size!r}')
         if side < 1:
             raise ValueError(f'{name} must be positive, got {size!r}')
@@ -144,6 +150,27 @@ def check_images(images: Tensor, in_channels: int | None = None) -> None:
     if in_channels is not None and images.shape[1] != in_channels:
         raise ValueError(f'images have {images.shape[1]} channels, this network takes '
                          f'{in_channels}: build it with in_channels={images.shape[1]}')
+
+
+def check_finite(values: Tensor, what: str) -> None:
+    """Looks for numbers that would spoil a whole image, and whatever learns from it.
+
+    Args:
+        values (Tensor): Floating-point numbers, at least one.
+        what (str): What they are, for the error.
+
+    Raises:
+        ValueError: If one is NaN, infinite or beyond 1e12.
+    """
+    low, high = values.float().aminmax()  # both are NaN if one value is
+    if low >= -_LARGEST_VALUE and high <= _LARGEST_VALUE:
+        return
+    bad = ~(values.double().abs() <= _LARGEST_VALUE)
+    where = bad.nonzero()[0].tolist()
+    raise ValueError(
+        f'{what} has {int(bad.sum())} of {values.numel()} values that are NaN, infinite or beyond '
+        f'{_LARGEST_VALUE:g}, the first at {where}: {values[tuple(where)].item()}. Mend the file, '
+        'or leave it out of the data set')
 
 
 def size_of(images: Tensor) -> Size:

@@ -1,7 +1,13 @@
 """The operators under test and their inputs: shared by the tests and by record_golden.py."""
+from dsnet_mm.compat import install_ops
+
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
+
+# What mmcv's compiled operators do otherwise, or not on a CPU.
+stand_ins = pytest.mark.skipif(not install_ops(), reason='mmcv has operators of its own')
 
 
 def tensors(seed: int, *shapes: tuple[int, ...]) -> list[Tensor]:

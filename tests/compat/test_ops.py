@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import boxes, flatten, rois, run_cases, tensors, with_gradients
+from cases import boxes, flatten, rois, run_cases, stand_ins, tensors, with_gradients
 from mmcv import ops
 from torch.autograd import gradcheck
 
@@ -86,6 +86,7 @@ def test_batched_nms_keeps_classes_apart():
     assert set(keep.tolist()) == expected
 
 
+@stand_ins
 def test_roi_pool_against_a_loop():
     feature, = tensors(8, (2, 2, 9, 11))
     pooled, gradient = with_gradients(lambda x: ops.roi_pool(x, rois(), (3, 2), 0.5), feature)
@@ -144,6 +145,7 @@ def test_deformable_convolutions_against_a_loop():
         modulated + bias[:, None, None])
 
 
+@stand_ins
 @pytest.mark.parametrize('value', [torch.nan, torch.inf])
 def test_offsets_that_are_not_finite_show_in_the_output(value):
     conv = ops.ModulatedDeformConv2dPack(2, 3, 3, padding=1)
@@ -155,6 +157,7 @@ def test_offsets_that_are_not_finite_show_in_the_output(value):
     assert conv.weight.grad.isnan().any()
 
 
+@stand_ins
 @pytest.mark.parametrize('value', [torch.nan, torch.inf])
 @pytest.mark.parametrize('op', [ops.roi_align, ops.roi_pool])
 def test_rois_that_are_not_finite_show_in_the_output(op, value):
@@ -178,6 +181,7 @@ def test_gradients_against_finite_differences():
                      (feature, ))
 
 
+@stand_ins
 def test_sigmoid_focal_loss_against_its_formula():
     logits, = tensors(11, (6, 3))
     target = torch.tensor([0, 1, 2, 3, 3, 1])  # 3 is background
@@ -192,6 +196,7 @@ def test_sigmoid_focal_loss_against_its_formula():
     torch.testing.assert_close(grad, -(gradient * p * (1 - p)).float())  # the ramp of one is -1
 
 
+@stand_ins
 def test_ms_deform_attn_against_finite_differences():
     shapes = torch.tensor([[3, 4], [2, 2]])
     value, weights = (x.double() for x in tensors(12, (1, 16, 2, 2), (1, 3, 2, 2, 2)))
@@ -204,6 +209,7 @@ def test_ms_deform_attn_against_finite_differences():
         tuple(x.requires_grad_() for x in (value, places, weights)))
 
 
+@stand_ins
 def test_maximum_roi_align_names_the_remedy():
     with pytest.raises(NotImplementedError, match="pool_mode='max'.*compiled"):
         ops.roi_align(torch.zeros(2, 1, 9, 11), rois(), 2, 0.5, 2, 'max', True)
