@@ -110,6 +110,9 @@ def test_limits(tmp_path, monkeypatch):
                            '--json', str(tmp_path / 'rows.json')])
     rows = json.loads((tmp_path / 'rows.json').read_text())
     assert code == 0 and len(rows) == 3 * 6
+    steps: list[int] = []
+    assert len(list(limits.measure(1, 1, lambda: steps.append(1)))) == 3
+    assert len(steps) == limits.measurements(1)
     assert report.markdown(rows) in (tmp_path / 'limits.md').read_text()
 
 

@@ -82,7 +82,7 @@ class Recorded(nn.Module):
 
 def measurements(rounds: int) -> int:
     """How often :func:`measure` calls ``done``."""
-    return (rounds + 1) * (len(NAMES) + 2)
+    return (2 * rounds + 1) * (len(NAMES) + 2)
 
 
 def measure(rounds: int, threads: int, done: Callable[[], None]) -> Iterator[list[dict]]:
