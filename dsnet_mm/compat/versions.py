@@ -17,8 +17,8 @@ def begin_again(loop: Any, loader: DataLoader, sampler: Sampler) -> None:
 
     The original mmengine (0.10.7) has begun to load when the hooks are called before a training.
     """
-    from mmengine.dataset import InfiniteSampler
     if hasattr(loop, 'dataloader_iterator'):
+        from mmengine.dataset import InfiniteSampler
         kind = type(loop.dataloader_iterator)
         loader._iterator = loop.dataloader_iterator = None
         if isinstance(sampler, InfiniteSampler):  # whoever begins to read it ends it

@@ -88,9 +88,10 @@ def pooled_convolution(conv: nn.Conv2d, padded: Tensor, grid: Grid) -> Tensor:
             far faster.
         grid (Grid): Where the output pixels fall in the features.
     """
-    rows, columns = ((axis.lower[:, None] + torch.arange(3, device=padded.device)).flatten()
-                     for axis in grid)
+    three = torch.arange(3, device=padded.device)
+    rows = (grid.y.lower[:, None] + three).flatten()
     if is_exporting() or torch.jit.is_tracing():
+        columns = (grid.x.lower[:, None] + three).flatten()
         patches = padded.index_select(2, rows).index_select(3, columns)
     else:
         # Three pixels side by side are copied as one.
@@ -100,7 +101,7 @@ def pooled_convolution(conv: nn.Conv2d, padded: Tensor, grid: Grid) -> Tensor:
         images = torch.arange(0, n * height * width, height * width, device=padded.device)
         starts = images[:, None, None] + rows[:, None] * width + grid.x.lower
         patches = triples.index_select(0, starts.flatten())
-        patches = patches.view(n, len(rows), len(columns), channels).permute(0, 3, 1, 2)
+        patches = patches.view(n, len(rows), -1, channels).permute(0, 3, 1, 2)
     return F.conv2d(patches, conv.weight, conv.bias, stride=3)
 
 

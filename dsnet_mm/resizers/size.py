@@ -92,7 +92,7 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
         raise ValueError(f'{name} must be (height, width) in pixels, got {size!r}')
     side: Any
     for side in size:
-        # PyTorch before 2.10 does not compile hasattr: it must not come to that.
+        # PyTorch 2.9 does not compile hasattr: it must not come to that.
         is_integer = isinstance(side, int) or hasattr(side, '__index__')
         if isinstance(side, bool) or not is_integer:
             raise TypeError(f'{name} must be integers (pixels), got {size!r}')

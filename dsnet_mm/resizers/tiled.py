@@ -18,7 +18,7 @@ from dsnet_mm.resizers.sampling import Grid
 from dsnet_mm.resizers.size import Size
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from dsnet_mm.resizers.downsizenet import Constants, DownsizeNet
@@ -124,8 +124,8 @@ def _constants(net: DownsizeNet, key: tuple,
     if maps * math.prod(key[1]) * net.logits.weight.element_size() > _KEPT_BYTES:
         return [None] * len(tiles)
     # By value: what averages or loads weights does not always leave another trace.
-    weights = [p.detach() for p in (net.distance or nn.Sequential()).parameters()]
-    weights += [p.detach() for p in net.logits.parameters()]
+    weights = [p.detach() for module in (net.distance, net.logits) if module is not None
+               for p in module.parameters()]
     before, kept = _kept.get(net, ([], {}))
     if len(before) != len(weights) or not all(
             a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)

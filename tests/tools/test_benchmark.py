@@ -128,7 +128,7 @@ def test_what_is_recorded_by_hand():
         for _ in range(2):
             recorded(torch.rand(1, 2, 8, 9), (1, 1))
     assert len(recorded.seconds) == len(recorded.records) == 1
-    assert recorded.macs == {'convolutions': 4 * 2 * 9 * 6 * 7}
+    assert recorded.records[0].macs == {'convolutions': 4 * 2 * 9 * 6 * 7}
     read = recorded.records[0].bytes
     assert read['convolutions'] == 4 * (2 * 8 * 9 + 4 * 2 * 9 + 4 + 4 * 6 * 7)
     assert read[limits.REST] == 4 * (2 * 4 * 6 * 7 + 1 + 1 + 1000)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from benchmarking.pipelines import NAMES, RESIZERS, _batch, _forward
+from benchmarking.pipelines import NAMES, batch_of, forward
+from benchmarking.resizers import RESIZERS
 from benchmarking.timing import interleaved
 from dsnet_mm.registry import build_resizer
 
@@ -29,12 +30,13 @@ def part_of(packet: Any) -> str:
 
 
 class Recorder(TorchDispatchMode):
-    """Seconds, and bytes read and written, by part."""
+    """Seconds, bytes read and written, and multiply-adds (counted by another), by part."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: dict[str, float] = defaultdict(float)
         self.bytes: dict[str, float] = defaultdict(float)
+        self.macs: dict[str, float] = defaultdict(float)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (),
                            kwargs: dict | None = None) -> Any:
@@ -62,17 +64,16 @@ class Recorded(nn.Module):
         self.resizer = resizer
         self.records: list[Recorder] = []
         self.seconds: list[float] = []
-        self.macs: dict[str, float] = defaultdict(float)
 
     def forward(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         if len(self.records) < len(self.seconds):
-            self.records.append(Recorder())
+            record = Recorder()
             # Counted first, so that counting is not timed.
-            with self.records[-1], FlopCounterMode(display=False) as counter:
+            with record, FlopCounterMode(display=False) as counter:
                 out = self.resizer(images, size)
-            self.macs.clear()
             for packet, flops in counter.get_flop_counts().get('Global', {}).items():
-                self.macs[part_of(packet)] += flops / 2
+                record.macs[part_of(packet)] += flops / 2
+            self.records.append(record)
             return out
         start = time.perf_counter()
         out = self.resizer(images, size)
@@ -94,12 +95,12 @@ def measure(rounds: int, threads: int, done: Callable[[], None]) -> Iterator[lis
     torch.set_num_threads(threads)
     path, size = PIPELINES[PIPELINE]
     model, scope = build(CONFIGS / path)
-    batch = _batch(scope, size, 1)
+    batch = batch_of(scope, size, 1)
     resizers = {name: Recorded(build_resizer(RESIZERS[name])) for name in NAMES}
     side, source = 1024, torch.rand(16, *size)
     matrix, target = torch.rand(side, side), torch.empty_like(source)
     calls: dict[str, Callable[[], object]] = {
-        name: partial(_forward, model, resizer, batch) for name, resizer in resizers.items()}
+        name: partial(forward, model, resizer, batch) for name, resizer in resizers.items()}
     calls['product'] = lambda: matrix @ matrix
     calls['copy'] = lambda: target.copy_(source)
     times = interleaved(calls, 2 * rounds, threads, done)
@@ -116,7 +117,7 @@ def _rows(name: str, resizer: Recorded, pipeline: float, macs: float, bytes_: fl
     for part in (*dict.fromkeys(PARTS.values()), REST, VIEWS):
         rows.append(dict(
             resizer=name, part=part, ms=1000 * _median(record.seconds[part] for record in records),
-            arithmetic_ms=resizer.macs[part] / macs,
+            arithmetic_ms=_median(record.macs[part] for record in records) / macs,
             memory_ms=_median(record.bytes[part] for record in records) / bytes_))
     whole = 1000 * _median(resizer.seconds[1:])
     rows.append(dict(resizer=name, part=CALLS, ms=whole - sum(row['ms'] for row in rows),

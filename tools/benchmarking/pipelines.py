@@ -41,8 +41,8 @@ def measure(names: list[str], rounds: int, threads: int, device: torch.device,
         model = model.to(device)
         resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in NAMES}
         for mode in MODES:
-            batch = _batch(scope, size, TRAIN_BATCH if mode == 'train' else 1)
-            calls = {key: partial(_train if mode == 'train' else _forward, model, resizer, batch)
+            batch = batch_of(scope, size, TRAIN_BATCH if mode == 'train' else 1)
+            calls = {key: partial(_train if mode == 'train' else forward, model, resizer, batch)
                      for key, resizer in resizers.items()}
             times = interleaved(calls, rounds, threads, done)
             yield [dict(pipeline=name, resizer=key, mode=mode, **quartiles(
@@ -50,7 +50,7 @@ def measure(names: list[str], rounds: int, threads: int, device: torch.device,
 
 
 @torch.no_grad()
-def _forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
+def forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
     model.eval()
     model.data_preprocessor.resizer = resizer
     model(**model.data_preprocessor(copy.deepcopy(batch), False), mode='tensor')
@@ -64,7 +64,7 @@ def _train(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
     model.train_step(copy.deepcopy(batch), OptimWrapper(optimizer))
 
 
-def _batch(scope: str, size: tuple[int, int], number: int) -> dict:
+def batch_of(scope: str, size: tuple[int, int], number: int) -> dict:
     height, width = size
     meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     generator = torch.Generator().manual_seed(0)
