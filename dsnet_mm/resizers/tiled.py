@@ -7,7 +7,7 @@ the convolutions need to see there what they would see in the whole image.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
@@ -121,7 +121,8 @@ def _constants(net: DownsizeNet, key: tuple,
     """Those of every tile, from the last time if nothing has changed; None for what is not kept."""
     neighbours = math.prod(len(axis.neighbours) for axis in tiles[0].grid)
     maps = net.logits.out_channels + net.bilinear_prior * neighbours
-    if maps * math.prod(key[1]) * net.logits.weight.element_size() > _KEPT_BYTES:
+    number = maps * math.prod(key[1])
+    if number * net.logits.weight.element_size() > _KEPT_BYTES:
         return [None] * len(tiles)
     # By value: what averages or loads weights does not always leave another trace.
     weights = [p.detach() for module in (net.distance, net.logits) if module is not None
@@ -136,6 +137,22 @@ def _constants(net: DownsizeNet, key: tuple,
     if key not in kept:
         while len(kept) >= _KEPT_SIZES:
             kept.pop(next(iter(kept)))
-        with torch.inference_mode(False), torch.no_grad():
-            kept[key] = [net.constants(tile.grid) for tile in tiles]
+        # They serve calls with autocast and without.
+        with (torch.inference_mode(False), torch.no_grad(),
+              torch.autocast(weights[0].device.type, enabled=False)):
+            block = torch.empty(number, dtype=weights[0].dtype, device=weights[0].device)
+            kept[key] = _packed((net.constants(tile.grid) for tile in tiles), block)
     return kept[key]
+
+
+def _packed(constants: Iterable[Constants], block: Tensor) -> list[Constants]:
+    """Copies in one block of memory: small ones kept among large ones would keep these from being
+    used again."""
+    def moved(part: Tensor) -> Tensor:
+        nonlocal block
+        copy, block = block.tensor_split([part.numel()])
+        return copy.view(part.shape).copy_(part)
+
+    return [each._replace(logits=moved(each.logits),
+                          prior=None if each.prior is None else moved(each.prior))
+            for each in constants]

@@ -86,6 +86,15 @@ def test_autocast(dtype, small_tiles):
                                    atol=10 * torch.finfo(dtype).eps)
 
 
+def test_what_is_kept_serves_with_autocast_and_without(small_tiles):
+    net, images = trained(), torch.rand(1, 3, 40, 41)
+    expected = net.plain(images, (20, 19)).detach()
+    for enabled in (True, False, True):
+        with torch.autocast('cpu', torch.bfloat16, enabled=enabled), torch.no_grad():
+            out = net(images, (20, 19))
+        torch.testing.assert_close(out, expected, rtol=0, atol=0.1 if enabled else 1e-5)
+
+
 @pytest.mark.parametrize('dtype', HALF)
 def test_half_precision(dtype, small_tiles):
     net, images = DownsizeNet(), 255 * torch.rand(2, 3, 40, 41)

@@ -44,7 +44,8 @@ def test_memory_beside_the_result():
 
 
 def test_a_large_image_takes_no_more_memory_than_promised():
-    # In a process of its own: what others freed would be used first.
+    # In processes of their own: what others freed would be used first. The median of three: where
+    # a process starts to allocate decides over the gaps that are left between blocks.
     script = """
 import torch
 from benchmarking.memory import peak_mb
@@ -55,12 +56,13 @@ with torch.inference_mode():
     print(peak_mb(lambda: net(images, (720, 1280)), torch.device('cpu')))
 """
     path = os.pathsep.join([str(ROOT), str(ROOT / 'tools'), os.environ.get('PYTHONPATH', '')])
-    out = subprocess.run(
+    peaks = [subprocess.run(
         [sys.executable, '-c', script], check=True, text=True, stdout=subprocess.PIPE,
-        env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='2')).stdout
-    if out.strip() == 'None':
+        env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='2')).stdout.strip()
+        for _ in range(3)]
+    if 'None' in peaks:
         pytest.skip('only Linux counts it')
-    assert float(out) < 100
+    assert np.median([float(peak) for peak in peaks]) < 100, peaks
 
 
 def test_multiply_adds_by_hand():
