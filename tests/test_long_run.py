@@ -1,5 +1,6 @@
 """Memory in a long training."""
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from dsnet_mm.preprocessors.seg import DownsizeSegDataPreProcessor
@@ -37,10 +38,10 @@ class Watch(Hook):
             runner.model.train()
 
 
-def long_training(data_root: Path, work_dir: Path, out) -> None:
+def long_training(data_root: Path, work_dir: Path, window: int | str) -> tuple:
     torch.set_num_threads(1)
     cfg = segmenter(data_root, work_dir, log_level='ERROR', model__data_preprocessor=dict(
-        scale=0.5, ratio_range=(0.5, 1.5)))
+        scale=0.5, ratio_range=(0.5, 1.5), resizer=dict(type='DownsizeNet', window=window)))
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=ITERATIONS, val_interval=10**6)
     cfg.train_dataloader.sampler.type = 'InfiniteSampler'
     cfg.log_processor = dict(by_epoch=False)
@@ -53,19 +54,17 @@ def long_training(data_root: Path, work_dir: Path, out) -> None:
     runner, watch = Runner.from_cfg(cfg), Watch()
     runner.register_hook(watch)
     runner.train()
-    out.put((watch.memory, len(watch.sizes), tiled.cut.cache_info().currsize,
-             max(len(kept) for _, kept in tiled._kept.values()), len(tiled._kept)))
+    return (watch.memory, len(watch.sizes), tiled.cut.cache_info().currsize,
+            max(len(kept) for _, kept in tiled._kept.values()), len(tiled._kept))
 
 
 @pytest.mark.slow
-def test_memory_stays_where_it_is(data_root, tmp_path):
-    context = multiprocessing.get_context('spawn')
-    out = context.Queue()
-    process = context.Process(target=long_training, args=(data_root, tmp_path, out))
-    process.start()
-    memory, sizes, tilings, logits, networks = out.get()
-    process.join()
-    assert process.exitcode == 0 and len(memory) == ITERATIONS
+@pytest.mark.parametrize('window', [2, 'auto'])
+def test_memory_stays_where_it_is(window, data_root, tmp_path):
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as executor:
+        memory, sizes, tilings, logits, networks = executor.submit(
+            long_training, data_root, tmp_path, window).result()
+    assert len(memory) == ITERATIONS
     curve = [float(np.median(memory[i - 50:i])) for i in range(WARM, ITERATIONS + 1, WARM)]
     warm, end = curve[0], curve[-1]
     print(f'{sizes} sizes of images; MB after each {WARM} iterations: {np.round(curve)}; '

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -38,8 +39,8 @@ def assert_same(first: dict, second: dict) -> None:
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def begin(*command: object) -> subprocess.Popen:
-    environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable)
+def begin(*command: object, **more: str) -> subprocess.Popen:
+    environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable, **more)
     return subprocess.Popen([*map(str, command)], cwd=ROOT, env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -134,16 +135,51 @@ optim_wrapper = dict(
 """
 
 
-@pytest.mark.slow
-def test_two_processes_train_and_test_as_one(textures, run_tool, tmp_path):
-    config = tmp_path / 'fixed.py'
+def fixed(folder: Path, textures: Path) -> tuple[Path, list[str]]:
+    config = folder / 'fixed.py'
     config.write_text(FIXED.format(root=ROOT))
-    given = [*options(textures, 2), 'model.data_preprocessor.target_size=(40,40)',
-             'model.data_preprocessor.scale=None']
-    process = begin('bash', 'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'two',
-                    *given)
-    text, _ = process.communicate()
-    assert process.returncode == 0, text
+    return config, [*options(textures, 2), 'model.data_preprocessor.target_size=(40,40)',
+                    'model.data_preprocessor.scale=None']
+
+
+def torchrun(config: Path, folder: Path, given: list[str]) -> list[subprocess.Popen]:
+    return [begin('bash', 'tools/dist_train.sh', config, 2, '--work-dir', folder, *given)]
+
+
+def two_nodes(config: Path, folder: Path, given: list[str]) -> list[subprocess.Popen]:
+    where = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=free_port())
+    return [begin('bash', 'tools/dist_train.sh', config, 1, '--work-dir', folder, *given,
+                  NODE_RANK=str(rank), **where) for rank in range(2)]
+
+
+def slurm(config: Path, folder: Path, given: list[str]) -> list[subprocess.Popen]:
+    """What ``srun -n 2`` sets, and the command that mmengine asks for the host's name."""
+    folder.mkdir()
+    scontrol = folder / 'scontrol'
+    scontrol.write_text('#!/bin/sh\necho 127.0.0.1\n')
+    scontrol.chmod(0o755)
+    where = dict(SLURM_NTASKS='2', SLURM_NODELIST='localhost', MASTER_PORT=free_port(),
+                 PATH=f'{folder}:{os.environ["PATH"]}', SLURM_LOCALID='-1')  # -1: no GPU
+    return [begin(sys.executable, 'tools/train.py', config, '--launcher', 'slurm', '--work-dir',
+                  folder, *given, 'env_cfg.dist_cfg.backend=gloo',
+                  'model_wrapper_cfg.type=MMDistributedDataParallel',
+                  'model_wrapper_cfg.device_ids=None', SLURM_PROCID=str(rank), **where)
+            for rank in range(2)]
+
+
+def free_port() -> str:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('launch', [torchrun, two_nodes, slurm])
+def test_two_processes_train_as_one(launch, textures, run_tool, tmp_path):
+    config, given = fixed(tmp_path, textures)
+    processes = launch(config, tmp_path / 'two', given)
+    texts = [process.communicate()[0] for process in processes]
+    assert not any(process.returncode for process in processes), '\n'.join(texts)
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'one', *given,
              'train_dataloader.batch_size=4')
     one, two = (end(tmp_path / name, 2) for name in ('one', 'two'))
@@ -151,6 +187,11 @@ def test_two_processes_train_and_test_as_one(textures, run_tool, tmp_path):
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-5, atol=1e-5)
 
+
+@pytest.mark.slow
+def test_two_processes_test_as_one(textures, run_tool, tmp_path):
+    config, given = fixed(tmp_path, textures)
+    run_tool('tools/train.py', config, '--work-dir', tmp_path / 'one', *given)
     checkpoint = tmp_path / 'one/epoch_2.pth'
     process = begin('bash', 'tools/dist_test.sh', config, checkpoint, 2, '--work-dir',
                     tmp_path / 'tested', *given)
