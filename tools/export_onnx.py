@@ -48,6 +48,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
+CAN_EXPORT = hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes')
 TOLERANCE = 1e-4
 SIZES = [(1, 120, 160), (2, 97, 131), (1, 300, 300), (3, 64, 200)]  # N, H and W of the check
 OUTPUTS = {
@@ -230,7 +231,7 @@ def parse_args() -> argparse.Namespace:
 @torch.no_grad()
 def main() -> None:
     args = parse_args()
-    if not hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes'):
+    if not CAN_EXPORT:
         raise SystemExit(f'exporting needs a PyTorch newer than 2.9, this is {torch.__version__}')
     graph, reference = args.build(args)
     graph.eval().requires_grad_(False)

@@ -140,8 +140,8 @@ def _constants(net: DownsizeNet, key: tuple,
         # They serve calls with autocast and without.
         with (torch.inference_mode(False), torch.no_grad(),
               torch.autocast(weights[0].device.type, enabled=False)):
-            block = torch.empty(number, dtype=weights[0].dtype, device=weights[0].device)
-            kept[key] = _packed((net.constants(tile.grid) for tile in tiles), block)
+            kept[key] = _packed((net.constants(tile.grid) for tile in tiles),
+                                weights[0].new_empty(number))
     return kept[key]
 
 

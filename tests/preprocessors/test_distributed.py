@@ -1,6 +1,5 @@
 """Data-parallel training: a step of several processes is the step of one with all their images."""
 import os
-import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from mmengine.model import BaseModel, MMDistributedDataParallel, convert_sync_ba
 from mmengine.optim import OptimWrapper
 from mmengine.structures import BaseDataElement
 from torch import Tensor, distributed, nn
+from torch.distributed.elastic.utils.distributed import get_free_port
 from torch.distributed.nn.functional import all_reduce
 
 
@@ -127,11 +127,8 @@ def worker(rank: int, ranks: int, port: int, out: Path) -> None:
 def results(request, tmp_path_factory) -> list[dict]:
     """What each rank has at the end of each scenario."""
     folder, ranks = tmp_path_factory.mktemp('ranks'), request.param
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
     # Not forked: a process that has computed gradients before cannot be.
-    mp.start_processes(worker, (ranks, port, folder), nprocs=ranks, start_method='spawn')
+    mp.start_processes(worker, (ranks, get_free_port(), folder), nprocs=ranks, start_method='spawn')
     return [torch.load(folder / f'{rank}.pth') for rank in range(ranks)]
 
 

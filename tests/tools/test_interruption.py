@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.elastic.utils.distributed import get_free_port
 from training import out_of_memory_explained
 from trainings import segmenter, train
 
@@ -49,6 +49,13 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None
     while not condition():
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
+
+
+def finish(*processes: subprocess.Popen) -> str:
+    """What they print, together."""
+    text = '\n'.join(process.communicate()[0] for process in processes)
+    assert not any(process.returncode for process in processes), text
+    return text
 
 
 def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(textures, run_tool, tmp_path):
@@ -102,13 +109,7 @@ def test_a_rank_killed_in_the_middle_ends_the_job_and_it_resumes(processes, text
     given = options(textures, epochs)
     command = ['bash', 'tools/dist_train.sh', CONFIG, processes, '--work-dir']
 
-    def finish(folder: Path, *more: str) -> str:
-        process = begin(*command, folder, *more, *given)
-        text, _ = process.communicate()
-        assert process.returncode == 0, text
-        return text
-
-    finish(tmp_path / 'whole')
+    finish(begin(*command, tmp_path / 'whole', *given))
     folder = tmp_path / 'killed'
     process = begin(*command, folder, *given)
     wait_for(lambda: (folder / 'epoch_1.pth').exists(), process)
@@ -116,7 +117,7 @@ def test_a_rank_killed_in_the_middle_ends_the_job_and_it_resumes(processes, text
     text, _ = process.communicate(timeout=300)
     assert process.returncode == 1 and 'Signal 9 (SIGKILL)' in text
     assert not (folder / f'epoch_{epochs}.pth').exists()
-    assert 'resumed epoch: ' in finish(folder, '--resume')
+    assert 'resumed epoch: ' in finish(begin(*command, folder, '--resume', *given))
     resumed, whole = end(folder, epochs), end(tmp_path / 'whole', epochs)
     if processes == 2:  # the sum of more depends on its order, which gloo does not promise
         assert_same(resumed, whole)
@@ -147,7 +148,7 @@ def torchrun(config: Path, folder: Path, given: list[str]) -> list[subprocess.Po
 
 
 def two_nodes(config: Path, folder: Path, given: list[str]) -> list[subprocess.Popen]:
-    where = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=free_port())
+    where = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=str(get_free_port()))
     return [begin('bash', 'tools/dist_train.sh', config, 1, '--work-dir', folder, *given,
                   NODE_RANK=str(rank), **where) for rank in range(2)]
 
@@ -158,7 +159,7 @@ def slurm(config: Path, folder: Path, given: list[str]) -> list[subprocess.Popen
     scontrol = folder / 'scontrol'
     scontrol.write_text('#!/bin/sh\necho 127.0.0.1\n')
     scontrol.chmod(0o755)
-    where = dict(SLURM_NTASKS='2', SLURM_NODELIST='localhost', MASTER_PORT=free_port(),
+    where = dict(SLURM_NTASKS='2', SLURM_NODELIST='localhost', MASTER_PORT=str(get_free_port()),
                  PATH=f'{folder}:{os.environ["PATH"]}', SLURM_LOCALID='-1')  # -1: no GPU
     return [begin(sys.executable, 'tools/train.py', config, '--launcher', 'slurm', '--work-dir',
                   folder, *given, 'env_cfg.dist_cfg.backend=gloo',
@@ -167,19 +168,11 @@ def slurm(config: Path, folder: Path, given: list[str]) -> list[subprocess.Popen
             for rank in range(2)]
 
 
-def free_port() -> str:
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return str(s.getsockname()[1])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('launch', [torchrun, two_nodes, slurm])
 def test_two_processes_train_as_one(launch, textures, run_tool, tmp_path):
     config, given = fixed(tmp_path, textures)
-    processes = launch(config, tmp_path / 'two', given)
-    texts = [process.communicate()[0] for process in processes]
-    assert not any(process.returncode for process in processes), '\n'.join(texts)
+    finish(*launch(config, tmp_path / 'two', given))
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'one', *given,
              'train_dataloader.batch_size=4')
     one, two = (end(tmp_path / name, 2) for name in ('one', 'two'))
@@ -193,10 +186,8 @@ def test_two_processes_test_as_one(textures, run_tool, tmp_path):
     config, given = fixed(tmp_path, textures)
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'one', *given)
     checkpoint = tmp_path / 'one/epoch_2.pth'
-    process = begin('bash', 'tools/dist_test.sh', config, checkpoint, 2, '--work-dir',
-                    tmp_path / 'tested', *given)
-    text, _ = process.communicate()
-    assert process.returncode == 0, text
+    text = finish(begin('bash', 'tools/dist_test.sh', config, checkpoint, 2, '--work-dir',
+                        tmp_path / 'tested', *given))
     alone = run_tool('tools/test.py', config, checkpoint, '--work-dir', tmp_path / 'tested',
                      *given)
     assert text.split('mIoU: ')[-1].split()[0] == alone.split('mIoU: ')[-1].split()[0]
