@@ -3,9 +3,11 @@
 Pixels are squares with their centres at half-integers, so along each axis output pixel ``i`` falls
 on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=False``).
 """
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dsnet_mm.compat.versions import is_exporting
 from dsnet_mm.resizers.size import Size
 
 import torch
@@ -51,6 +53,11 @@ class Axis(NamedTuple):
         if not self.stride or starts[0] < 0 or starts[-1] + length > size_in:
             return None
         return [slice(start, start + length, self.stride) for start in starts]
+
+    def select(self, points: Tensor) -> 'Axis':
+        """Those of some output pixels, in any order."""
+        return Axis(self.neighbours[:, points], self.weights[:, points], self.offsets[:, points],
+                    stride=0, first=0)
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.
@@ -126,22 +133,54 @@ def project(size_in: Size, size_out: Size, window: int | str = 2, strided: bool 
     return Grid(*(_project_axis(*sizes, window, strided) for sizes in zip(size_in, size_out)))
 
 
+def dense(size_in: int, size_out: int, margin: int, taps: int | None = None) -> Axis:
+    """The neighbours of points twice as dense as an output's pixels, along one axis.
+
+    Points up to two pixels apart are interpolated linearly, between two neighbours. Further apart
+    they are antialiased, with a triangle one pixel narrower on each side than the usual one: what
+    is blurred here cannot be sharpened later.
+
+    Args:
+        margin (int): So many points beyond each edge are added, which repeat those at the edge.
+        taps (int, optional): Neighbours of each point; by default as many as it needs.
+
+    Returns:
+        Axis: On the CPU, in single precision; first the even points, then the odd ones.
+    """
+    reach = size_in / (2 * size_out) - 1
+    if taps is None:
+        taps = 2 * max(1, math.ceil(reach))
+    axis = _axis(size_in, 2 * size_out, taps, reach)
+    if reach == 0 and not is_exporting():  # the points are the pixels
+        axis = axis._replace(neighbours=axis.neighbours[:1], weights=axis.weights[:1],
+                             offsets=axis.offsets[:1])
+    points = torch.arange(-margin, 2 * size_out + margin).clamp(0, 2 * size_out - 1)
+    return axis.select(torch.cat([points[::2], points[1::2]]))
+
+
 def _project_axis(size_in: int, size_out: int, window: int | str, strided: bool) -> Axis:
     taps = window if isinstance(window, int) else 2 * max(1, -(-size_in // size_out))
+    axis = _axis(size_in, size_out, taps, size_in / size_out)
+    strided = strided and size_in % size_out == 0 and size_in > size_out
+    stride = size_in // size_out if strided else 0
+    return axis._replace(stride=stride, first=max(stride - 1, 0) // 2)
+
+
+def _axis(size_in: int, size_out: int, taps: int, reach: float) -> Axis:
+    """The neighbours of each output pixel, weighted by a triangle with half the width ``reach``,
+    but at least 1 and at most as far as the taps reach."""
     # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
     # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
     ratio = torch.tensor(size_in / size_out, dtype=torch.float32).double()
     point = ((torch.arange(size_out, dtype=torch.float64) + 0.5) * ratio - 0.5).float()
     neighbours = point.floor().long() + torch.arange(1 - taps // 2, 1 + taps // 2)[:, None]
     offsets = neighbours - point
-    # A triangle, stretched by the ratio as antialiasing does, but not beyond the taps.
-    weights = (1 - offsets.abs() / ratio.clamp(1, taps / 2)).clamp(min=0)
+    # A triangle, stretched as antialiasing does, but not beyond the taps.
+    half = torch.tensor(reach, dtype=torch.float32).double().clamp(1, taps / 2)
+    weights = (1 - offsets.abs() / half).clamp(min=0)
     weights[(neighbours < 0) | (neighbours >= size_in)] = 0
     weights = weights / weights.sum(dim=0)
-    strided = strided and size_in % size_out == 0 and size_in > size_out
-    stride = size_in // size_out if strided else 0
-    return Axis(neighbours.clamp(0, size_in - 1), weights, offsets, stride,
-                max(stride - 1, 0) // 2)
+    return Axis(neighbours.clamp(0, size_in - 1), weights, offsets, stride=0, first=0)
 
 
 def nearest(size_in: int, size_out: int, device: torch.device | str = 'cpu') -> Tensor:

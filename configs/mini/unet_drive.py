@@ -1,0 +1,1 @@
+_base_ = ['_base_/unet.py', '_base_/drive.py']

@@ -1,0 +1,184 @@
+"""DownsizeNetV2: convex weights over a window that the network sees, at a fixed ratio."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsnet_mm.compat.versions import is_compiling
+from dsnet_mm.resizers import sampling
+from dsnet_mm.resizers.convex import ConvexResizer
+from dsnet_mm.resizers.layers import weighted_sum
+from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of, to_float
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DownsizeNetV2(ConvexResizer):
+    """Resizes images by convex combinations of a window's pixels, inferred from these pixels.
+
+    Ours, for images shrunk by more than the four neighbours of the paper's
+    :class:`~dsnet_mm.resizers.DownsizeNet` can see. In two stages:
+
+    1. The image is sampled on a grid twice as dense as the output's, by interpolation without
+       parameters. From here on the ratio is exactly 2, whatever the images' sizes, and everything
+       is small.
+    2. Each output pixel is a weighted sum of the 4x4 samples around it. A strided convolution
+       embeds these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and softmax
+       give the 16 weights, which all channels share.
+
+    The embedding depends on local contrast alone: ``net(a * images + b) = a * net(images) + b``
+    for ``a > 0``, and no statistics over the image are taken, so that crops give the same pixels
+    away from their borders.
+
+    Args:
+        channels (int): Width of the network.
+        prior (str): Where training starts. ``'bilinear'`` gives the middle four samples all the
+            weight: at ratio 2 that is ``F.interpolate(mode='bilinear')``, at others its average
+            over half an output pixel. ``'antialias'`` is a triangle over all sixteen, about
+            ``F.interpolate(mode='bilinear', antialias=True)``. Both up to 1 % of the weight,
+            from which the other samples learn.
+        in_channels (int): Channels of the images.
+        weights (str | Path, optional): Start from a trained resizer: a name or file that
+            :mod:`dsnet_mm.resizers.pretrained` knows.
+
+    Raises:
+        ValueError: If an argument is out of range, or the weights are of another network.
+        FileNotFoundError: If there are no such weights.
+    """
+    # Weights of the four samples along one axis.
+    PRIORS = {'bilinear': (0., 1., 1., 0.), 'antialias': (1., 3., 3., 1.)}
+
+    # Samples beyond the image's edge: one for the window, two for a cell of the 3x3 convolution.
+    _MARGIN = 3
+    # Output pixels computed at once without gradients, so that what is in between stays in the
+    # processor's cache.
+    _PIXELS = 2**14
+    _TINY = 1e-30
+
+    def __init__(self,
+                 channels: int = 16,
+                 prior: str = 'bilinear',
+                 in_channels: int = 3,
+                 weights: str | Path | None = None) -> None:
+        super().__init__()
+        check_positive(channels=channels, in_channels=in_channels)
+        if prior not in self.PRIORS:
+            raise ValueError(f'prior must be one of {tuple(self.PRIORS)}, got {prior!r}')
+        self.in_channels = in_channels
+        self.weights = weights
+        line = torch.tensor(self.PRIORS[prior]) / sum(self.PRIORS[prior])
+        weight = (line[:, None] * line).flatten() + 1e-3
+        self.register_buffer('log_prior', (weight / weight.sum()).log(), persistent=False)
+        # 2x2 cells of 2x2 samples.
+        self.embedding = nn.Conv2d(4 * in_channels, channels, 2)
+        self.context = nn.Conv2d(channels, channels, 3)
+        self.logits = nn.Conv2d(channels, 16, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for module in (self.embedding, self.context):
+            module.reset_parameters()
+        nn.init.zeros_(self.logits.weight)
+        nn.init.zeros_(self.logits.bias)
+        if self.weights is not None:
+            self._load(self.weights)
+
+    def forward(self, images: Tensor, size: Size) -> Tensor:
+        """Resizes images.
+
+        Args:
+            images (Tensor): (N, C, H, W), any value range, of the parameters' dtype or unsigned
+                8-bit.
+            size (tuple[int, int]): Height and width of the output in pixels, smaller or larger.
+
+        Returns:
+            Tensor: (N, C, h, w), each pixel between the least and the greatest of its
+            neighbourhood; floating-point.
+
+        Raises:
+            TypeError: If the images are neither floating-point nor unsigned 8-bit, or the size not
+                integers.
+            ValueError: If the images are empty or have the wrong shape, or the size is wrong.
+        """
+        check_images(images, self.in_channels)
+        height, width = check_size(size)
+        grid = self._grid(images, (height, width))
+        learns = torch.is_grad_enabled() and (
+            images.requires_grad or any(p.requires_grad for p in self.parameters()))
+        # A graph to be compiled or exported is one of whole images: it holds for all sizes.
+        if learns or is_compiling() or torch.jit.is_tracing():
+            return self._resize(images, grid)
+        rows = max(1, self._PIXELS // (len(images) * width))
+        return torch.cat([self._resize(*self._rows(images, grid, start, min(start + rows, height)))
+                          for start in range(0, height, rows)], dim=2)
+
+    def coefficients(self, images: Tensor, size: Size) -> Tensor:
+        """The weights (N, 16, h, w) of the samples around each output pixel, row by row.
+
+        Arguments and errors are those of :meth:`forward`.
+        """
+        check_images(images, self.in_channels)
+        samples = self._samples(images, self._grid(images, check_size(size)))
+        return self._weights(samples)
+
+    def prior(self, images: Tensor, size: Size) -> Tensor:
+        """The weights (16, h, w) that an untrained network gives the same samples."""
+        return self.log_prior.exp()[:, None, None].expand(-1, *check_size(size))
+
+    def _grid(self, images: Tensor, size: Size) -> sampling.Grid:
+        """The dense samples."""
+        return sampling.Grid(*(
+            sampling.dense(*sizes, self._MARGIN).to(self.log_prior)
+            for sizes in zip(size_of(images), size)))
+
+    def _rows(self, images: Tensor, grid: sampling.Grid, start: int,
+              stop: int) -> tuple[Tensor, sampling.Grid]:
+        """The part of images that some output rows need, and their samples in it."""
+        even, odd = torch.arange(len(grid.y.weights[0]), device=images.device).chunk(2)
+        last = stop + self._MARGIN
+        y = grid.y.select(torch.cat([even[start:last], odd[start:last]]))
+        low, high = int(y.neighbours.min()), int(y.neighbours.max()) + 1
+        return images[:, :, low:high], grid._replace(y=y._replace(neighbours=y.neighbours - low))
+
+    def _samples(self, images: Tensor, grid: sampling.Grid) -> Tensor:
+        """(N, C, 2, h + 3, 2, w + 3) the dense samples: 2x2 in each cell."""
+        images = to_float(images, self.log_prior.dtype)
+        rows = weighted_sum(grid.y.weights[..., None],
+                            (images.index_select(2, index) for index in grid.y.neighbours))
+        if len(grid.x.neighbours) == 1:
+            padded = F.pad(rows, (self._MARGIN, self._MARGIN, 0, 0), mode='replicate')
+            samples = torch.cat([padded[..., ::2], padded[..., 1::2]], dim=3)
+        else:
+            samples = weighted_sum(grid.x.weights,
+                                   (rows.index_select(3, index) for index in grid.x.neighbours))
+        return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1))
+
+    def _resize(self, images: Tensor, grid: sampling.Grid) -> Tensor:
+        samples = self._samples(images, grid)
+        weights = self._weights(samples)
+        h, w = weights.shape[-2:]
+        # The first cell is there for the 3x3 convolution.
+        values = (samples[:, :, i, 1 + y:1 + y + h, j, 1 + x:1 + x + w]
+                  for y in (0, 1) for i in (0, 1) for x in (0, 1) for j in (0, 1))
+        return weighted_sum(weights.unsqueeze(2).unbind(1), values)
+
+    def _weights(self, samples: Tensor) -> Tensor:
+        """(N, 16, h, w) the weights of the samples."""
+        n, channels, _, h, _, w = samples.shape
+        cells = samples.permute(0, 3, 5, 1, 2, 4).reshape(n, h, w, 4 * channels)
+        by_channel = self.embedding.weight.unflatten(1, (channels, 4))
+        # They sum to zero over each channel, whose brightness does not matter.
+        kernel = (by_channel - by_channel.mean(dim=(2, 3, 4), keepdim=True)).flatten(1, 2)
+        contrast = F.conv2d(cells.permute(0, 3, 1, 2), kernel)
+        # Relative to that of all features here, and to brightness: what is flat stays flat.
+        power = contrast.square().mean(dim=1, keepdim=True)
+        brightness = F.avg_pool2d(cells.mean(dim=3)[:, None], 2, stride=1)
+        contrast = contrast * torch.rsqrt(power + (1e-3 * brightness).square() + self._TINY)
+        features = F.relu(contrast + self.embedding.bias[:, None, None])
+        features = F.relu(self.context(features))
+        # The 1x1 convolution of channels that lie last: its result lies with them first.
+        pixels = features.permute(0, 2, 3, 1).flatten(1, 2)
+        bias = (self.logits.bias + self.log_prior)[:, None].expand(n, -1, pixels.shape[1])
+        logits = torch.baddbmm(bias, self.logits.weight.flatten(1).expand(n, -1, -1), pixels.mT)
+        return logits.softmax(dim=1).unflatten(2, features.shape[-2:])
