@@ -18,6 +18,7 @@ from comparison.runs import locked
 from comparison.statistics import verdict
 from comparison.worker import build_runner, load_run, train_and_evaluate
 from mmengine.config import Config
+from mmseg.visualization import SegLocalVisualizer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -296,6 +297,7 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
                  "blank=dict(type='mmengine.HalfBlank')"]
     _, runs, _ = compare.prepare(compare.parse_args(arguments))
     for run in runs:  # in this process, to start once
+        SegLocalVisualizer._instance_dict.clear()  # it would log to the first run's folder
         result = train_and_evaluate(load_run(run.config_file))
         (run.folder / 'result.json').write_text(json.dumps(result))
     assert compare.main(arguments) == 0
@@ -313,6 +315,12 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     turned = json.loads((tmp_path / 'out/results.json').read_text())
     difference = turned['paired']['bilinear-blank']['mean']
     assert difference == -results['paired']['blank-bilinear']['mean']
+    # The IoU of one class, in the curve of the training as well.
+    assert compare.main([*arguments, '--metric', 'IoU/red']) == 0
+    red = json.loads((tmp_path / 'out/results.json').read_text())
+    for run in red['runs']:
+        assert run['value'] == run['per_class']['red']
+        assert run['curve'] == [[25, pytest.approx(run['value'], abs=0.01)]]
     # A run that was repeated: its new value counts.
     file = tmp_path / 'out/runs/same-seed1/result.json'
     file.write_text(file.read_text().replace('"mIoU": ', '"mIoU": 1'))

@@ -40,7 +40,7 @@ class DetailedVOCMetric(VOCMetric):
 
 
 class DetailedIoUMetric(IoUMetric):
-    """Keeps the IoU per class, in percent."""
+    """Keeps the IoU per class, in percent, and gives it as ``IoU/<class>`` as well."""
     per_class: dict[str, float]
 
     def compute_metrics(self, results: list) -> dict:
@@ -48,7 +48,9 @@ class DetailedIoUMetric(IoUMetric):
         intersection, union = (sum(areas).double() for areas in list(zip(*results))[:2])
         self.per_class = dict(zip(self.dataset_meta['classes'],
                                   (100 * intersection / union).tolist()))
-        return metrics
+        found = {f'IoU/{name}': value for name, value in self.per_class.items()
+                 if not np.isnan(value)}  # a class that is nowhere has no value
+        return {**metrics, **found}
 
 
 _DETAILED = {'VOCMetric': DetailedVOCMetric, 'IoUMetric': DetailedIoUMetric}

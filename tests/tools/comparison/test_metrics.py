@@ -39,6 +39,7 @@ def test_iou_per_class():
     kept = details([metric], values, ['a', 'b', 'nowhere'])
     assert kept['per_class'] == pytest.approx(dict(a=75, b=75, nowhere=None))
     assert values['mIoU'] == pytest.approx(75) and kept['per_size'] == {}
+    assert values['IoU/a'] == pytest.approx(75) and 'IoU/nowhere' not in values
 
 
 def test_coco_keeps_its_classes_and_sizes():
