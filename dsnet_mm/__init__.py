@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from dsnet_mm import compat
-from dsnet_mm.resizers import DownsizeNet, FixedResizer
+from dsnet_mm.resizers import DownsizeNet, DownsizeNetV2, FixedResizer
 
 __version__ = '0.1.0'
 
@@ -21,7 +21,7 @@ _NEEDS_OPENMMLAB = {
     'DownsizeFPN': ('dsnet_mm.necks.fpn', 'mmdet'),
     'DownsizeSepASPPHead': ('dsnet_mm.models.sep_aspp_head', 'mmseg'),
 }
-__all__ = ['DownsizeNet', 'FixedResizer']
+__all__ = ['DownsizeNet', 'DownsizeNetV2', 'FixedResizer']
 
 compat.install()
 

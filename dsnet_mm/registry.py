@@ -42,7 +42,7 @@ TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='dsnet_mm',
     locations=['dsnet_mm.transforms.pipeline'])
 
-RESIZERS = ('DownsizeNet', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
+RESIZERS = ('DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
 for _name in RESIZERS:
     MODELS.register_module(_name, module=getattr(resizers, _name))
 
@@ -51,7 +51,8 @@ def build_resizer(cfg: dict) -> nn.Module:
     """Builds a resizer from its config.
 
     Args:
-        cfg (dict): ``type`` is a resizer of this package (default ``'DownsizeNet'``), or any module
+        cfg (dict): ``type`` is a resizer of this package (default ``'DownsizeNet'``, or that of the
+            trained resizer that ``weights`` names), or any module
             registered with mmengine, with its scope (``'mmdet.MyResizer'``), whose forward takes
             images (N, C, H, W), floating-point or unsigned 8-bit, and a size (h, w), and returns
             floating-point ones. The rest are its arguments.
@@ -59,10 +60,10 @@ def build_resizer(cfg: dict) -> nn.Module:
     Raises:
         ValueError: If the type is unknown.
     """
-    cfg = {'type': 'DownsizeNet', **cfg, '_scope_': 'dsnet_mm'}
+    cfg = {'type': 'DownsizeNet', **pretrained.complete(cfg), '_scope_': 'dsnet_mm'}
     if isinstance(cfg['type'], str):
         name = cfg['type'].removeprefix('dsnet_mm.')
         if '.' not in name and name not in RESIZERS:
             raise ValueError(f'unknown resizer type {name!r}: use one of {RESIZERS}, '
                            'or a registered module with its scope, like "mmdet.MyResizer"')
-    return MODELS.build(pretrained.complete(cfg))
+    return MODELS.build(cfg)

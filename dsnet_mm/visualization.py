@@ -1,11 +1,11 @@
-"""What a resizer does, as pictures: the small image, and maps of DownsizeNet's coefficients."""
+"""What a resizer does, as pictures: the small image, and maps of learned coefficients."""
 import math
 from typing import Any
 
 from dsnet_mm.hooks import unwrapped
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
-from dsnet_mm.resizers import DownsizeNet
+from dsnet_mm.resizers import ConvexResizer
 from dsnet_mm.resizers.size import Size, size_of
 
 import matplotlib
@@ -20,11 +20,11 @@ COLORMAPS = {'winner': 'turbo', 'entropy': 'viridis', 'distance': 'magma'}
 
 
 @torch.no_grad()
-def coefficient_maps(net: DownsizeNet, images: Tensor, size: Size) -> dict[str, Tensor]:
+def coefficient_maps(net: ConvexResizer, images: Tensor, size: Size) -> dict[str, Tensor]:
     """Three maps that say how a network weighs the K neighbours of each output pixel.
 
     Args:
-        net (DownsizeNet): The network; its mode is left as it is.
+        net (ConvexResizer): The network; its mode is left as it is.
         images (Tensor): (N, C, H, W) floating-point, as ``net`` takes them.
         size (tuple[int, int]): Height and width of the output in pixels.
 
@@ -83,7 +83,7 @@ class DownsizeVisualizationHook(Hook):
         custom_hooks = [dict(type='dsnet_mm.DownsizeVisualizationHook', interval=5)]
 
     The visualizer's backends (files, TensorBoard, ...) get ``resizer_<i>_small``, the small image,
-    and for a DownsizeNet ``resizer_<i>_winner``, ``_entropy`` and ``_distance``, the maps of
+    and for a ``ConvexResizer`` ``resizer_<i>_winner``, ``_entropy`` and ``_distance``, the maps of
     :func:`coefficient_maps` in fixed colours, dark for 0, so that steps compare.
 
     Args:
@@ -152,7 +152,7 @@ class DownsizeVisualizationHook(Hook):
         [small] = preprocessor.resize([image])
         pictures = dict(small=image_to_rgb(small, self.channel_order))
         net = preprocessor.resizer
-        if isinstance(net, DownsizeNet):
+        if isinstance(net, ConvexResizer):
             images, size = image[None].to(small.dtype), size_of(small)
             highest = dict(winner=len(net.prior(images, size)) - 1)
             for name, values in coefficient_maps(net, images, size).items():

@@ -13,7 +13,8 @@ ARMS = {
     # The paper's: texture decides alone, so without the prior, which knows the distances.
     'texture-only': dict(type='DownsizeNet', use_distance=False, bilinear_prior=False),
     'downsizenet': dict(type='DownsizeNet'),
-    'downsizenet-auto': dict(type='DownsizeNet', window='auto'),
+    'downsizenet-v2': dict(type='DownsizeNetV2'),
+    'downsizenet-v2-antialias': dict(type='DownsizeNetV2', prior='antialias'),
     'talebi-milanfar': dict(type='TalebiMilanfarResizer'),
     'muller': dict(type='MULLER'),
 }

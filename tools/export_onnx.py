@@ -31,11 +31,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet
 from dsnet_mm.config import build_model, load_config
 from dsnet_mm.files import written_whole
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
-from dsnet_mm.resizers import OutputSize
+from dsnet_mm.resizers import ConvexResizer, OutputSize
 
 import onnxruntime
 import torch
@@ -170,7 +169,7 @@ def check(file: Path, reference: Callable[[Tensor], object], images: Tensor) -> 
 def build_resizer(args: argparse.Namespace) -> tuple[Resizing, Callable[[Tensor], Tensor]]:
     size = OutputSize(args.size, args.scale)
     if args.config is None:
-        net = DownsizeNet.from_pretrained(args.weights)
+        net = ConvexResizer.from_pretrained(args.weights)
     else:
         cfg = load_config(args.config, args.cfg_options)
         net = load_resizer(cfg.model.data_preprocessor.get('resizer') or {}, args.weights)

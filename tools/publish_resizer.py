@@ -1,14 +1,13 @@
 """Takes the trained resizer out of a model's checkpoint: a safetensors file of a few kilobytes.
 
-``DownsizeNet.from_pretrained(FILE)`` builds it again, and so does
-``resizer=dict(type='DownsizeNet', weights=FILE)`` in any config.
+``DownsizeNet.from_pretrained(FILE)`` (or ``DownsizeNetV2``) builds it again, and so does
+``resizer=dict(weights=FILE)`` in any config.
 """
 import argparse
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet
 from dsnet_mm.config import load_config
-from dsnet_mm.resizers import pretrained
+from dsnet_mm.resizers import ConvexResizer, pretrained
 
 from checkpoints import load_resizer
 from mmengine.config import DictAction
@@ -29,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def network_arguments(resizer: dict) -> dict:
-    """The arguments of ``DownsizeNet`` in a resizer's config, with those that its weights bring."""
+    """The arguments of the network in a resizer's config, with those that its weights bring."""
     return {key: value for key, value in pretrained.complete(resizer).items()
             if key not in ('type', 'init_cfg', 'weights')}
 
@@ -39,9 +38,9 @@ def main() -> None:
     preprocessor = load_config(args.config, args.cfg_options).model.get('data_preprocessor') or {}
     resizer = preprocessor.get('resizer') or {}
     net = load_resizer(resizer, args.checkpoint)
-    if not isinstance(net, DownsizeNet):
-        raise SystemExit(f'{args.config} has a {type(net).__name__}: only a DownsizeNet is '
-                         'published')
+    if not isinstance(net, ConvexResizer):
+        raise SystemExit(f'{args.config} has a {type(net).__name__}: only a DownsizeNet or '
+                         'DownsizeNetV2 is published')
     pretrained.save(net, args.out, network_arguments(resizer))
     print(args.out)
 

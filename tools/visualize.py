@@ -1,7 +1,7 @@
 """Draws what resizers do to images: one page an image.
 
 A page shows the image as the resizers get it from the config's test pipeline, the small images, a
-magnified part of each, and for every DownsizeNet three maps of its coefficients: which neighbour
+magnified part of each, and for every learned resizer with coefficients three maps of its coefficients: which neighbour
 weighs most, their entropy (0: one alone counts, 1: all alike), and their total variation distance
 to the prior, the weights of an untrained network. Numbers along the axes are pixels of the
 original image.
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dsnet_mm.config import build_model, load_config
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import build_resizer
-from dsnet_mm.resizers import DownsizeNet
+from dsnet_mm.resizers import ConvexResizer
 from dsnet_mm.visualization import COLORMAPS, coefficient_maps, image_to_rgb
 
 import cv2
@@ -185,12 +185,12 @@ def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float
 
 def draw_page(preprocessor: DownsizeMixin, arms: dict[str, nn.Module], large: Large,
               crop: list[int] | None) -> Figure:
-    """Images in the first row, crops in the second, and a row of maps for each DownsizeNet."""
+    """Images in the first row, crops in the second, and a row of maps for each with coefficients."""
     smalls = {name: shrink(preprocessor, resizer, large.image) for name, resizer in arms.items()}
     crop = crop or most_different(list(smalls.values()), large)
     maps, neighbours = {}, {}
     for name, net in arms.items():
-        if isinstance(net, DownsizeNet):
+        if isinstance(net, ConvexResizer):
             images, size = large.image[None].to(smalls[name].dtype), smalls[name].shape[-2:]
             maps[name] = coefficient_maps(net, images, size)
             neighbours[name] = len(net.prior(images, size))

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dsnet_mm.compat.versions import is_compiling, is_exporting
-from dsnet_mm.resizers import pretrained, sampling, tiled
+from dsnet_mm.resizers import sampling, tiled
+from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.layers import (
     floating_pooling,
     interpolate,
@@ -42,7 +43,7 @@ class Constants(NamedTuple):
     prior: Tensor | None
 
 
-class DownsizeNet(nn.Module):
+class DownsizeNet(ConvexResizer):
     """Resizes images by learned convex combinations of neighbouring pixels.
 
     Each output pixel is projected into the input and becomes a weighted sum of its neighbours
@@ -129,6 +130,7 @@ class DownsizeNet(nn.Module):
         self.window = window
         self.with_cp = with_cp
         self.weights = weights
+        self.starts_as_image = bilinear_prior
         self.texture = None
         if use_texture:
             widths = [in_channels] + num_convs * [channels]
@@ -142,16 +144,6 @@ class DownsizeNet(nn.Module):
         self.logits = nn.Conv2d(channels * (use_texture + use_distance), num_logits, 1)
         self.reset_parameters()
 
-    @classmethod
-    def from_pretrained(cls, weights: str | Path, **options: object) -> DownsizeNet:
-        """A trained resizer, with the arguments it was trained with.
-
-        Args:
-            weights (str | Path): A name or file that :mod:`dsnet_mm.resizers.pretrained` knows.
-            **options: Other arguments, such as ``with_cp``.
-        """
-        return cls(**pretrained.complete({**options, 'weights': weights}))
-
     def reset_parameters(self) -> None:
         """Sets the weights as at the start: those given as ``weights``, otherwise drawn anew, where
         with the prior the network is bilinear again."""
@@ -163,14 +155,6 @@ class DownsizeNet(nn.Module):
             nn.init.zeros_(self.logits.bias)
         if self.weights is not None:
             self._load(self.weights)
-
-    def _load(self, weights: str | Path) -> None:
-        config, state = pretrained.read(weights)
-        try:
-            self.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(f'the weights {str(weights)!r} are of DownsizeNet(**{config}), which '
-                             f'is another network than this one: {error}') from error
 
     def forward(self, images: Tensor, size: Size) -> Tensor:
         """Resizes images.

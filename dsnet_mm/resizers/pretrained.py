@@ -26,7 +26,8 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
         weights (str | Path): One of :func:`names`, or a ``.safetensors`` file of :func:`save`.
 
     Returns:
-        tuple[dict, dict]: The arguments of its ``DownsizeNet``, and its state dict, on the CPU.
+        tuple[dict, dict]: Its config, the ``type`` of network among the arguments, and its state
+        dict, on the CPU.
 
     Raises:
         FileNotFoundError: If there is neither such a name nor such a file.
@@ -37,7 +38,7 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         with safe_open(file, framework='pt') as tensors:
             config = json.loads((tensors.metadata() or {})['dsnet_mm'])
-            return config, {key: tensors.get_tensor(key) for key in tensors.keys()}
+            return {'type': 'DownsizeNet', **config}, {key: tensors.get_tensor(key) for key in tensors.keys()}
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f'{file} is no whole file of a trained resizer ({error!r}): make it anew with '
@@ -45,8 +46,8 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
 
 
 def complete(config: dict) -> dict:
-    """A network's arguments; with ``weights`` among them also those that these were trained with,
-    where no others are given. Raises what :func:`read` does."""
+    """A resizer's config; with ``weights`` in it also the type and the arguments that these were
+    trained with, where no others are given. Raises what :func:`read` does."""
     weights = config.get('weights')
     return config if weights is None else {**read(weights)[0], **config}
 
@@ -55,12 +56,13 @@ def save(net: nn.Module, file: str | Path, config: dict) -> None:
     """Writes a trained resizer.
 
     Args:
-        net (nn.Module): The ``DownsizeNet``.
+        net (nn.Module): A ``ConvexResizer``.
         file (str | Path): Ends with ``.safetensors``.
         config (dict): The network's arguments.
     """
     from safetensors.torch import save_file
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    config = {'type': type(net).__name__, **config}
     with written_whole(file) as unfinished:
         save_file(state, unfinished, {'dsnet_mm': json.dumps(config)})
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.resizers import DownsizeNet, OutputSize
+from dsnet_mm.resizers import ConvexResizer, DownsizeNet, OutputSize
 from dsnet_mm.resizers.size import Size, check_size
 from dsnet_mm.transforms.frozen import FrozenResizer
 from dsnet_mm.transforms.pil import resize_pil
@@ -58,7 +58,7 @@ class Downsize(v2.Transform):
             raise ValueError(f'give weights or a resizer, not both: got weights={str(weights)!r} '
                              f'and a {type(resizer).__name__}')
         if resizer is None:
-            resizer = DownsizeNet() if weights is None else DownsizeNet.from_pretrained(weights)
+            resizer = DownsizeNet() if weights is None else ConvexResizer.from_pretrained(weights)
         self.resizer = FrozenResizer(resizer, channel_order='rgb')
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

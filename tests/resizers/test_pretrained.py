@@ -37,7 +37,7 @@ def same(net: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 def test_a_file_holds_the_network_and_its_arguments(file, trained, tmp_path):
     config, state = pretrained.read(file)
-    assert config == OPTIONS and state.keys() == trained.state_dict().keys()
+    assert config == {'type': 'DownsizeNet', **OPTIONS} and state.keys() == trained.state_dict().keys()
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     net = DownsizeNet.from_pretrained(file, with_cp=True)
     assert same(net, trained) and net.activation == 'sigmoid' and net.with_cp

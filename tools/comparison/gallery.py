@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dsnet_mm.resizers import DownsizeNet
+from dsnet_mm.resizers import ConvexResizer
 from dsnet_mm.visualization import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
 
 import mmcv
@@ -76,16 +76,16 @@ def _pictures(models: Mapping[str, BaseModel], sample: dict,
             yield f'shrunk by {arm}', f'{arm}, {size}', pixels
         yield (f'shrunk by {arm}, with the predictions', f'{arm}, {size}, predictions',
                _draw(visualizer, pixels, found, draw_gt=False))
-        if isinstance(preprocessor.resizer, DownsizeNet) and preprocessor.resizer.bilinear_prior:
-            maps = coefficient_maps(preprocessor.resizer, large[0][None].to(small.dtype),
+        net = preprocessor.resizer
+        if isinstance(net, ConvexResizer) and net.starts_as_image:
+            maps = coefficient_maps(net, large[0][None].to(small.dtype),
                                     small.shape[-2:])
             distance = maps['distance'][0][inside]
             highest = max(distance.max().item(), 1e-6)
             colors = map_to_rgb(distance, COLORMAPS['distance'], highest)
             yield (f'how far the coefficients of {arm} are from their start',
-                   f'{arm}: distance of its coefficients from '
-                   f'{"bilinear" if preprocessor.resizer.window == 2 else "antialiased"} '
-                   f'interpolation, dark 0 to bright {highest:.2g}',
+                   f'{arm}: distance of its coefficients from those before training, '
+                   f'dark 0 to bright {highest:.2g}',
                    _enlarge(colors, width, height))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from comparison.plan import is_frozen
 from comparison.runs import Run
-from dsnet_mm.config import build_model, resizer_config
+from dsnet_mm.config import build_model
 
 import torch
 from mmengine.config import Config
@@ -67,13 +67,13 @@ def moved(runs: Sequence[Run], dataset: Dataset) -> float | None:
     """How far training moved the small image, on average over runs of an arm: the root mean square
     difference to the image of the untrained resizer, in percent of that image's standard deviation.
     None if there is no image to start from."""
-    resizer = resizer_config(Config.fromfile(runs[0].config_file)) if runs else {}
-    if resizer.get('type') != 'DownsizeNet' or not resizer.get('bilinear_prior', True):
+    distances = [_moved(load_model(run), dataset) for run in runs]
+    return None if None in distances or not distances else statistics.mean(distances)
+
+
+def _moved(model: BaseModel, dataset: Dataset, images: int = 8) -> float | None:
+    if not getattr(model.data_preprocessor.resizer, 'starts_as_image', False):
         return None
-    return statistics.mean(_moved(load_model(run), dataset) for run in runs)
-
-
-def _moved(model: BaseModel, dataset: Dataset, images: int = 8) -> float:
     start = copy.deepcopy(model.data_preprocessor)
     start.resizer.reset_parameters()
     squares = []
