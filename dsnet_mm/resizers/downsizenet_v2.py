@@ -1,10 +1,11 @@
 """DownsizeNetV2: convex weights over a window that the network sees, at a fixed ratio."""
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import sampling
+from dsnet_mm.resizers import sampling, tiled
 from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.layers import weighted_sum
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of, to_float
@@ -24,8 +25,8 @@ class DownsizeNetV2(ConvexResizer):
        parameters. From here on the ratio is exactly 2, whatever the images' sizes, and everything
        is small.
     2. Each output pixel is a weighted sum of the 4x4 samples around it. A strided convolution
-       embeds these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and softmax
-       give the 16 weights, which all channels share.
+       embeds these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and
+       softmax give the 16 weights, which all channels share.
 
     The embedding depends on local contrast alone: ``net(a * images + b) = a * net(images) + b``
     for ``a > 0``, and no statistics over the image are taken, so that crops give the same pixels
@@ -53,7 +54,7 @@ class DownsizeNetV2(ConvexResizer):
     _MARGIN = 3
     # Output pixels computed at once without gradients, so that what is in between stays in the
     # processor's cache.
-    _PIXELS = 2**14
+    _PIXELS = 2**15
     _TINY = 1e-30
 
     def __init__(self,
@@ -102,16 +103,20 @@ class DownsizeNetV2(ConvexResizer):
             ValueError: If the images are empty or have the wrong shape, or the size is wrong.
         """
         check_images(images, self.in_channels)
-        height, width = check_size(size)
-        grid = self._grid(images, (height, width))
+        height, width = size = check_size(size)
         learns = torch.is_grad_enabled() and (
             images.requires_grad or any(p.requires_grad for p in self.parameters()))
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
         if learns or is_compiling() or torch.jit.is_tracing():
-            return self._resize(images, grid)
+            return self._resize(images, self._grid(images, size))
+        tiled.keep_freed_memory()
+        out = self.log_prior.new_empty((*images.shape[:2], height, width))
         rows = max(1, self._PIXELS // (len(images) * width))
-        return torch.cat([self._resize(*self._rows(images, grid, start, min(start + rows, height)))
-                          for start in range(0, height, rows)], dim=2)
+        for output_rows, input_rows, part in _bands(
+                size_of(images), (height, width), rows, self._MARGIN, self.log_prior.dtype,
+                images.device):
+            out[:, :, output_rows] = self._resize(images[:, :, input_rows], part)
+        return out
 
     def coefficients(self, images: Tensor, size: Size) -> Tensor:
         """The weights (N, 16, h, w) of the samples around each output pixel, row by row.
@@ -128,57 +133,78 @@ class DownsizeNetV2(ConvexResizer):
 
     def _grid(self, images: Tensor, size: Size) -> sampling.Grid:
         """The dense samples."""
-        return sampling.Grid(*(
-            sampling.dense(*sizes, self._MARGIN).to(self.log_prior)
-            for sizes in zip(size_of(images), size)))
-
-    def _rows(self, images: Tensor, grid: sampling.Grid, start: int,
-              stop: int) -> tuple[Tensor, sampling.Grid]:
-        """The part of images that some output rows need, and their samples in it."""
-        even, odd = torch.arange(len(grid.y.weights[0]), device=images.device).chunk(2)
-        last = stop + self._MARGIN
-        y = grid.y.select(torch.cat([even[start:last], odd[start:last]]))
-        low, high = int(y.neighbours.min()), int(y.neighbours.max()) + 1
-        return images[:, :, low:high], grid._replace(y=y._replace(neighbours=y.neighbours - low))
+        return _grid(size_of(images), size, self._MARGIN, self.log_prior)
 
     def _samples(self, images: Tensor, grid: sampling.Grid) -> Tensor:
-        """(N, C, 2, h + 3, 2, w + 3) the dense samples: 2x2 in each cell."""
+        """(N, C, 2, 2, h + 3, w + 3) the dense samples: 2x2 in each cell."""
         images = to_float(images, self.log_prior.dtype)
         rows = weighted_sum(grid.y.weights[..., None],
                             (images.index_select(2, index) for index in grid.y.neighbours))
-        if len(grid.x.neighbours) == 1:
+        if len(grid.x.neighbours) == 1:  # the samples are the pixels
             padded = F.pad(rows, (self._MARGIN, self._MARGIN, 0, 0), mode='replicate')
-            samples = torch.cat([padded[..., ::2], padded[..., 1::2]], dim=3)
+            columns = [padded[..., ::2], padded[..., 1::2]]
         else:
-            samples = weighted_sum(grid.x.weights,
-                                   (rows.index_select(3, index) for index in grid.x.neighbours))
-        return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1))
+            phases = zip(grid.x.weights.chunk(2, dim=1), grid.x.neighbours.chunk(2, dim=1))
+            columns = [weighted_sum(weights, (rows.gather(3, index.expand(*rows.shape[:3], -1))
+                                              for index in neighbours))
+                       for weights, neighbours in phases]
+        return torch.stack([each.unflatten(2, (2, -1)) for each in columns], dim=3)
 
     def _resize(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         samples = self._samples(images, grid)
         weights = self._weights(samples)
         h, w = weights.shape[-2:]
         # The first cell is there for the 3x3 convolution.
-        values = (samples[:, :, i, 1 + y:1 + y + h, j, 1 + x:1 + x + w]
+        values = (samples[:, :, i, j, 1 + y:1 + y + h, 1 + x:1 + x + w]
                   for y in (0, 1) for i in (0, 1) for x in (0, 1) for j in (0, 1))
         return weighted_sum(weights.unsqueeze(2).unbind(1), values)
 
     def _weights(self, samples: Tensor) -> Tensor:
         """(N, 16, h, w) the weights of the samples."""
-        n, channels, _, h, _, w = samples.shape
-        cells = samples.permute(0, 3, 5, 1, 2, 4).reshape(n, h, w, 4 * channels)
-        by_channel = self.embedding.weight.unflatten(1, (channels, 4))
+        by_channel = self.embedding.weight.unflatten(1, (self.in_channels, 4))
         # They sum to zero over each channel, whose brightness does not matter.
         kernel = (by_channel - by_channel.mean(dim=(2, 3, 4), keepdim=True)).flatten(1, 2)
-        contrast = F.conv2d(cells.permute(0, 3, 1, 2), kernel)
-        # Relative to that of all features here, and to brightness: what is flat stays flat.
+        contrast = F.conv2d(samples.flatten(1, 3), kernel)
+        # Relative to all features here, and to brightness: what is flat stays flat.
         power = contrast.square().mean(dim=1, keepdim=True)
-        brightness = F.avg_pool2d(cells.mean(dim=3)[:, None], 2, stride=1)
-        contrast = contrast * torch.rsqrt(power + (1e-3 * brightness).square() + self._TINY)
-        features = F.relu(contrast + self.embedding.bias[:, None, None])
-        features = F.relu(self.context(features))
-        # The 1x1 convolution of channels that lie last: its result lies with them first.
-        pixels = features.permute(0, 2, 3, 1).flatten(1, 2)
-        bias = (self.logits.bias + self.log_prior)[:, None].expand(n, -1, pixels.shape[1])
-        logits = torch.baddbmm(bias, self.logits.weight.flatten(1).expand(n, -1, -1), pixels.mT)
-        return logits.softmax(dim=1).unflatten(2, features.shape[-2:])
+        brightness = samples[:, :, 1, 1, :-1, :-1].square().mean(dim=1, keepdim=True)
+        scale = (power + 1e-6 * brightness + self._TINY).rsqrt()
+        features = torch.addcmul(self.embedding.bias[:, None, None], contrast, scale).relu_()
+        features = self.context(features.contiguous(memory_format=torch.channels_last))
+        size = features.shape[-2:]
+        # As matrix products the 1x1 convolutions are faster, and their channels lie first.
+        pixels = features.permute(0, 2, 3, 1).flatten(1, 2).mT
+        features = pixels.relu()
+        logits = _pointwise(self.logits, features, self.logits.bias + self.log_prior)
+        return logits.softmax(dim=1).unflatten(2, size)
+
+
+def _pointwise(conv: nn.Conv2d, features: Tensor, bias: Tensor) -> Tensor:
+    """A 1x1 convolution of features (N, C, P)."""
+    n, _, p = features.shape
+    return torch.baddbmm(bias[:, None].expand(n, -1, p), conv.weight.flatten(1).expand(n, -1, -1),
+                         features)
+
+
+def _grid(size_in: Size, size_out: Size, margin: int, like: Tensor) -> sampling.Grid:
+    return sampling.Grid(*(sampling.dense(*sizes, margin).to(like)
+                           for sizes in zip(size_in, size_out)))
+
+
+@lru_cache(maxsize=16)
+def _bands(size_in: Size, size_out: Size, rows: int, margin: int, dtype: torch.dtype,
+           device: torch.device) -> list[tuple[slice, slice, sampling.Grid]]:
+    """Parts of the output, ``rows`` high: their rows, the rows of the input that they need, and
+    their dense samples in these."""
+    bands = []
+    # Tensors made in inference mode could not be used outside of it, and they are kept.
+    with torch.inference_mode(False):
+        grid = _grid(size_in, size_out, margin, torch.empty(0, dtype=dtype, device=device))
+        even, odd = torch.arange(grid.y.weights.shape[1], device=device).chunk(2)
+        for start in range(0, size_out[0], rows):
+            stop = min(start + rows, size_out[0])
+            y = grid.y.select(torch.cat([even[start:stop + margin], odd[start:stop + margin]]))
+            low, high = int(y.neighbours.min()), int(y.neighbours.max()) + 1
+            y = y._replace(neighbours=y.neighbours - low)
+            bands.append((slice(start, stop), slice(low, high), grid._replace(y=y)))
+    return bands

@@ -43,7 +43,7 @@ def weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
     (weight, value), *others = zip(weights, values)
     total = weight * value
     for weight, value in others:
-        total = torch.addcmul(total, weight, value)
+        total.addcmul_(weight, value)
     return total
 
 

@@ -58,7 +58,7 @@ def resize(net: DownsizeNet, images: Tensor, size: Size) -> Tensor:
     key = size_in, size, net.window, len(net.texture or ()) // 2, budget, dtype, images.device
     tiles = cut(*key)
     constants = _constants(net, key, tiles)
-    _keep_freed_memory()
+    keep_freed_memory()
     mean, variance = moments(images, dtype, budget)
     out = images.new_empty((*images.shape[:2], *size), dtype=dtype)
     number = max(1, budget // math.prod(size_in))
@@ -71,7 +71,7 @@ def resize(net: DownsizeNet, images: Tensor, size: Size) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Tells glibc's malloc to hand out again what was freed.
 
     It maps every block as large as the largest one freed so far anew, up to 32 MB, and then each of
