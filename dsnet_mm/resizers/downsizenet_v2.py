@@ -37,8 +37,8 @@ class DownsizeNetV2(ConvexResizer):
         prior (str): Where training starts. ``'bilinear'`` gives the middle four samples all the
             weight: at ratio 2 that is ``F.interpolate(mode='bilinear')``, at others its average
             over half an output pixel. ``'antialias'`` is a triangle over all sixteen, about
-            ``F.interpolate(mode='bilinear', antialias=True)``. Both up to 1 % of the weight,
-            from which the other samples learn.
+            ``F.interpolate(mode='bilinear', antialias=True)``. About 1 % of the weight is
+            spread over all samples, or those without would never learn.
         in_channels (int): Channels of the images.
         weights (str | Path, optional): Start from a trained resizer: a name or file that
             :mod:`dsnet_mm.resizers.pretrained` knows.
@@ -166,17 +166,21 @@ class DownsizeNetV2(ConvexResizer):
         kernel = (by_channel - by_channel.mean(dim=(2, 3, 4), keepdim=True)).flatten(1, 2)
         contrast = F.conv2d(samples.flatten(1, 3), kernel)
         # Relative to all features here, and to brightness: what is flat stays flat.
+        # In single precision at least: half precision has no squares of pixels.
+        wide = torch.promote_types(contrast.dtype, torch.float32)
+        contrast = contrast.to(wide)
         power = contrast.square().mean(dim=1, keepdim=True)
-        brightness = samples[:, :, 1, 1, :-1, :-1].square().mean(dim=1, keepdim=True)
+        brightness = samples[:, :, 1, 1, :-1, :-1].to(wide).square().mean(dim=1, keepdim=True)
         scale = (power + 1e-6 * brightness + self._TINY).rsqrt()
-        features = torch.addcmul(self.embedding.bias[:, None, None], contrast, scale).relu_()
+        bias = self.embedding.bias[:, None, None]
+        features = torch.addcmul(bias.to(wide), contrast, scale).to(bias.dtype).relu_()
         features = self.context(features.contiguous(memory_format=torch.channels_last))
         size = features.shape[-2:]
         # As matrix products the 1x1 convolutions are faster, and their channels lie first.
         pixels = features.permute(0, 2, 3, 1).flatten(1, 2).mT
         features = pixels.relu()
         logits = _pointwise(self.logits, features, self.logits.bias + self.log_prior)
-        return logits.softmax(dim=1).unflatten(2, size)
+        return logits.softmax(dim=1, dtype=samples.dtype).unflatten(2, size)
 
 
 def _pointwise(conv: nn.Conv2d, features: Tensor, bias: Tensor) -> Tensor:
