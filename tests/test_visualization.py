@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dsnet_mm
 from dsnet_mm.config import load_config
+from dsnet_mm.resizers import ConvexResizer
 from dsnet_mm.visualization import (
     DownsizeVisualizationHook,
     coefficient_maps,
@@ -22,15 +23,16 @@ from mmengine.runner import Runner
 IMAGES = torch.rand(2, 3, 17, 22, generator=torch.Generator().manual_seed(0)) * 255
 
 
-def scrambled(**kwargs) -> dsnet_mm.DownsizeNet:
-    net = dsnet_mm.DownsizeNet(**kwargs)
+def scrambled(net: ConvexResizer) -> ConvexResizer:
     torch.nn.init.normal_(net.logits.weight)
     return net
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(window=4), dict(window='auto')])
-def test_maps_agree_with_loops(kwargs):
-    net, size = scrambled(**kwargs), (6, 9)
+@pytest.mark.parametrize('net', [
+    dsnet_mm.DownsizeNet(), dsnet_mm.DownsizeNet(window=4), dsnet_mm.DownsizeNet(window='auto'),
+    dsnet_mm.DownsizeNetV2(), dsnet_mm.DownsizeNetV2(prior='antialias')])
+def test_maps_agree_with_loops(net):
+    net, size = scrambled(net), (6, 9)
     maps = coefficient_maps(net, IMAGES, size)
     coefficients = net.coefficients(IMAGES, size).tolist()
     prior = net.prior(IMAGES, size).tolist()
@@ -49,9 +51,10 @@ def test_maps_agree_with_loops(kwargs):
 
 
 def test_an_untrained_network_is_no_distance_from_its_prior():
-    for window in (2, 4, 'auto'):
-        maps = coefficient_maps(dsnet_mm.DownsizeNet(window=window), IMAGES, (7, 5))
-        assert maps['distance'].max() < 1e-6
+    nets = [dsnet_mm.DownsizeNet(window=window) for window in (2, 4, 'auto')]
+    nets += [dsnet_mm.DownsizeNetV2(prior=prior) for prior in ('bilinear', 'antialias')]
+    for net in nets:
+        assert coefficient_maps(net, IMAGES, (7, 5))['distance'].max() < 1e-6
 
 
 def test_entropy_of_bilinear_weights():
@@ -127,9 +130,9 @@ def pictures(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: cv2.imread(str(path)) for path in folder.glob('*/vis_data/vis_image/*')}
 
 
-@pytest.mark.parametrize('resizer', ['DownsizeNet', 'TalebiMilanfarResizer'])
+@pytest.mark.parametrize('resizer', ['DownsizeNet', 'DownsizeNetV2', 'TalebiMilanfarResizer'])
 def test_the_hook_shows_pictures_and_changes_nothing(resizer, textures, tmp_path):
-    """The other resizer has batch normalisation; validation comes between the epochs."""
+    """The last resizer has batch normalisation; validation comes between the epochs."""
     weights, random = [], []
     for name, hook in (('without', None), ('with', dict(interval=2, num_images=4))):
         runner = make_runner(textures, tmp_path / name, hook,
@@ -144,7 +147,7 @@ def test_the_hook_shows_pictures_and_changes_nothing(resizer, textures, tmp_path
     assert not pictures(tmp_path / 'without')
     shown = pictures(tmp_path / 'with')
     kinds = ['small']
-    if resizer == 'DownsizeNet':
+    if resizer.startswith('DownsizeNet'):
         kinds += ['winner', 'entropy', 'distance']
     # The first epoch and the one two later; four images from two batches.
     assert set(shown) == {f'resizer_{i}_{kind}_{epoch}'

@@ -3,11 +3,10 @@
 Pixels are squares with their centres at half-integers, so along each axis output pixel ``i`` falls
 on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=False``).
 """
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsnet_mm.compat.versions import is_exporting
+from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers.size import Size
 
 import torch
@@ -133,7 +132,7 @@ def project(size_in: Size, size_out: Size, window: int | str = 2, strided: bool 
     return Grid(*(_project_axis(*sizes, window, strided) for sizes in zip(size_in, size_out)))
 
 
-def dense(size_in: int, size_out: int, margin: int, taps: int | None = None) -> Axis:
+def dense(size_in: int, size_out: int, margin: int) -> Axis:
     """The neighbours of points twice as dense as an output's pixels, along one axis.
 
     Points up to two pixels apart are interpolated linearly, between two neighbours. Further apart
@@ -142,16 +141,16 @@ def dense(size_in: int, size_out: int, margin: int, taps: int | None = None) -> 
 
     Args:
         margin (int): So many points beyond each edge are added, which repeat those at the edge.
-        taps (int, optional): Neighbours of each point; by default as many as it needs.
 
     Returns:
         Axis: On the CPU, in single precision; first the even points, then the odd ones.
     """
     reach = size_in / (2 * size_out) - 1
-    if taps is None:
-        taps = 2 * max(1, math.ceil(reach))
+    # Whole numbers alone, so that a graph can leave the sizes open, and with them the taps: the
+    # reach rounded up.
+    taps = 2 * max(1, (size_in - 1) // (2 * size_out))
     axis = _axis(size_in, 2 * size_out, taps, reach)
-    if reach == 0 and not is_exporting():  # the points are the pixels
+    if not is_compiling() and reach == 0:  # the points are the pixels
         axis = axis._replace(neighbours=axis.neighbours[:1], weights=axis.weights[:1],
                              offsets=axis.offsets[:1])
     points = torch.arange(-margin, 2 * size_out + margin).clamp(0, 2 * size_out - 1)

@@ -2,10 +2,11 @@
 import shutil
 
 from dsnet_mm.preprocessors.det import DownsizeDetDataPreprocessor
-from dsnet_mm.resizers import DownsizeNet
+from dsnet_mm.resizers import ConvexResizer, DownsizeNet, DownsizeNetV2
 
 import pytest
 import torch
+import torch._dynamo.testing
 from mmdet.structures import DetDataSample
 
 pytestmark = pytest.mark.skipif(shutil.which('c++') is None or torch.__version__ < '2.2',
@@ -17,15 +18,17 @@ def _forget() -> None:
     torch._dynamo.reset()  # what other tests compiled counts towards its limit
 
 
-def learned(**kwargs) -> DownsizeNet:
-    net = DownsizeNet(**kwargs)
+def learned(kind: type[ConvexResizer] = DownsizeNet, **kwargs) -> ConvexResizer:
+    net = kind(**kwargs)
     torch.nn.init.normal_(net.logits.weight, std=0.3)
     return net
 
 
-@pytest.mark.parametrize('window', [2, pytest.param('auto', marks=pytest.mark.slow)])
-def test_resizer_in_one_graph_for_all_sizes(window):
-    net = learned(window=window)
+@pytest.mark.parametrize('kind, kwargs', [
+    (DownsizeNet, {}), pytest.param(DownsizeNet, dict(window='auto'), marks=pytest.mark.slow),
+    (DownsizeNetV2, {})])
+def test_resizer_in_one_graph_for_all_sizes(kind, kwargs):
+    net = learned(kind, **kwargs)
     compiled = torch.compile(net, fullgraph=True, dynamic=True)
     for size_in, size_out in [((60, 80), (31, 43)), ((64, 80), (32, 40)), ((75, 66), (31, 31))]:
         images = 255 * torch.rand(2, 3, *size_in)
@@ -39,11 +42,22 @@ def test_resizer_in_one_graph_for_all_sizes(window):
                                        atol=255e-5)
 
 
-def test_whole_preprocessor():
+def test_images_of_any_size_share_a_graph():
+    """Whatever their ratio, and with it the number of neighbours, is."""
+    net, counter = learned(DownsizeNetV2), torch._dynamo.testing.CompileCounter()
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=counter)
+    for size in [(60, 80), (62, 86), (31, 43), (20, 30), (300, 75)]:
+        images = torch.rand(2, 3, *size)
+        torch.testing.assert_close(compiled(images, (31, 43)), net(images, (31, 43)))
+    assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize('kind', [DownsizeNet, DownsizeNetV2])
+def test_whole_preprocessor(kind):
     preprocessor = DownsizeDetDataPreprocessor(
         mean=[120.] * 3, std=[60.] * 3, bgr_to_rgb=True, pad_size_divisor=32,
         target_size=(31, 43))
-    preprocessor.resizer = learned()
+    preprocessor.resizer = learned(kind)
     compiled = torch.compile(preprocessor)
     for size in [(60, 80), (64, 90)]:
         meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
