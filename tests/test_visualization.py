@@ -22,15 +22,10 @@ from mmengine.runner import Runner
 IMAGES = torch.rand(2, 3, 17, 22, generator=torch.Generator().manual_seed(0)) * 255
 
 
-def scrambled(**kwargs) -> dsnet_mm.DownsizeNet:
-    net = dsnet_mm.DownsizeNet(**kwargs)
+@pytest.mark.parametrize('kind', [dsnet_mm.DownsizeNet, dsnet_mm.DownsizeNetV2])
+def test_maps_agree_with_loops(kind):
+    net, size = kind(), (6, 9)
     torch.nn.init.normal_(net.logits.weight)
-    return net
-
-
-@pytest.mark.parametrize('kwargs', [{}, dict(window=4), dict(window='auto')])
-def test_maps_agree_with_loops(kwargs):
-    net, size = scrambled(**kwargs), (6, 9)
     maps = coefficient_maps(net, IMAGES, size)
     coefficients = net.coefficients(IMAGES, size).tolist()
     prior = net.prior(IMAGES, size).tolist()
@@ -49,8 +44,9 @@ def test_maps_agree_with_loops(kwargs):
 
 
 def test_an_untrained_network_is_no_distance_from_its_prior():
-    for window in (2, 4, 'auto'):
-        maps = coefficient_maps(dsnet_mm.DownsizeNet(window=window), IMAGES, (7, 5))
+    for net in (dsnet_mm.DownsizeNet(), dsnet_mm.DownsizeNetV2(),
+                dsnet_mm.DownsizeNetV2(prior='antialias')):
+        maps = coefficient_maps(net, IMAGES, (7, 5))
         assert maps['distance'].max() < 1e-6
 
 

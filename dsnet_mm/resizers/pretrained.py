@@ -38,7 +38,8 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         with safe_open(file, framework='pt') as tensors:
             config = json.loads((tensors.metadata() or {})['dsnet_mm'])
-            return {'type': 'DownsizeNet', **config}, {key: tensors.get_tensor(key) for key in tensors.keys()}
+            state = {key: tensors.get_tensor(key) for key in tensors.keys()}
+            return {'type': 'DownsizeNet', **config}, state
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f'{file} is no whole file of a trained resizer ({error!r}): make it anew with '

@@ -37,7 +37,8 @@ def same(net: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 def test_a_file_holds_the_network_and_its_arguments(file, trained, tmp_path):
     config, state = pretrained.read(file)
-    assert config == {'type': 'DownsizeNet', **OPTIONS} and state.keys() == trained.state_dict().keys()
+    assert config == {'type': 'DownsizeNet', **OPTIONS}
+    assert state.keys() == trained.state_dict().keys()
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     net = DownsizeNet.from_pretrained(file, with_cp=True)
     assert same(net, trained) and net.activation == 'sigmoid' and net.with_cp
@@ -47,8 +48,21 @@ def test_a_config_takes_the_arguments_from_the_file(file, trained):
     net = build_resizer(dict(weights=str(file)))
     images = 255 * torch.rand(2, 3, 20, 30)
     assert torch.equal(net(images, (7, 11)), trained(images, (7, 11)))
-    with pytest.raises(ValueError, match="are of DownsizeNet\\(.*'channels': 4.*another network"):
+    with pytest.raises(ValueError, match="are of DownsizeNet\\(.*channels=4.*another network"):
         build_resizer(dict(weights=str(file), channels=8))
+
+
+@pytest.mark.parametrize('window', [4, 'auto'])
+def test_weights_of_a_larger_window_are_refused(window, tmp_path):
+    net, path = DownsizeNet(), tmp_path / 'old.safetensors'
+    net.logits = torch.nn.Conv2d(32, 16, 1)
+    pretrained.save(net, path, dict(window=window))
+    remedy = 'DownsizeNetV2 .*commit 9598a05'
+    for build in (DownsizeNet.from_pretrained, lambda file: build_resizer(dict(weights=file))):
+        with pytest.raises(ValueError, match=f'window must be 2, got {window!r}: .*{remedy}'):
+            build(path)
+    with pytest.raises(ValueError, match=f'{path} *.*is for 16 neighbours.*{remedy}'):
+        DownsizeNet(weights=path)
 
 
 def test_resetting_and_initialising_keep_the_weights(file, trained):

@@ -344,7 +344,7 @@ def test_fresh_forgets_everything(config, tmp_path):
 def test_a_run_that_has_nothing_to_lose_may_change(config, tmp_path):
     """One that crashed at once, of a typing error."""
     arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out'), '--arms']
-    for width in ('widnow', 'window'):
+    for width in ('chanels', 'channels'):
         arm = f"mine=dict(type='DownsizeNet', {width}=4)"
         _, [run], _ = compare.prepare(compare.parse_args([*arguments, arm]))
         assert width in run.config_file.read_text()
