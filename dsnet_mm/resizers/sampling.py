@@ -121,43 +121,42 @@ def project(size_in: Size, size_out: Size, strided: bool = True) -> Grid:
 
 
 def dense(size_in: int, size_out: int, margin: int, taps: int | None = None) -> Axis:
-    """The neighbours of points twice as dense as an output's pixels, along one axis.
+    """The neighbours of points twice as dense as an output's pixels, along one axis: the pixels'
+    centres and their edges.
 
-    Points up to two pixels apart are interpolated linearly, between two neighbours. Further apart
-    they are antialiased, with a triangle one pixel narrower on each side than the usual one: what
-    is blurred here cannot be sharpened later.
+    Points up to two pixels of the input apart are interpolated linearly, between two neighbours.
+    Further apart they are antialiased, with a triangle one pixel narrower on each side than the
+    usual one: what is blurred here cannot be sharpened later.
 
     Args:
-        margin (int): So many points beyond each edge are added, which repeat those at the edge.
+        margin (int): So many points beyond each end of the output are added, which repeat those at
+            the end.
         taps (int, optional): Neighbours of each point; by default as many as it needs.
 
     Returns:
-        Axis: On the CPU, in single precision; first the even points, then the odd ones.
+        Axis: On the CPU, in single precision; first the edges, then the centres.
     """
     reach = size_in / (2 * size_out) - 1
     if taps is None:
         taps = 2 * max(1, math.ceil(reach))
-    axis = _axis(size_in, 2 * size_out, taps, reach)
-    if reach == 0 and not is_exporting():  # the points are the pixels
-        axis = axis._replace(neighbours=axis.neighbours[:1], weights=axis.weights[:1])
-    points = torch.arange(-margin, 2 * size_out + margin).clamp(0, 2 * size_out - 1)
-    return axis.select(torch.cat([points[::2], points[1::2]]))
+    points = torch.arange(-margin, 2 * size_out + margin + 2).clamp(0, 2 * size_out) / 2
+    return _axis(torch.cat([points[::2], points[1::2]]), size_in, size_out, taps, reach)
 
 
 def _project_axis(size_in: int, size_out: int, strided: bool) -> Axis:
-    axis = _axis(size_in, size_out, taps=2, reach=1)
+    axis = _axis(torch.arange(size_out) + 0.5, size_in, size_out, taps=2, reach=1)
     strided = strided and size_in % size_out == 0 and size_in > size_out
     stride = size_in // size_out if strided else 0
     return axis._replace(stride=stride, first=max(stride - 1, 0) // 2)
 
 
-def _axis(size_in: int, size_out: int, taps: int, reach: float) -> Axis:
-    """The neighbours of each output pixel, weighted by a triangle with half the width ``reach``,
-    but at least 1 and at most as far as the taps reach."""
+def _axis(points: Tensor, size_in: int, size_out: int, taps: int, reach: float) -> Axis:
+    """The neighbours of points given in pixels of the output from its edge, weighted by a triangle
+    with half the width ``reach``, but at least 1 and at most as far as the taps reach."""
     # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
     # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
     ratio = torch.tensor(size_in / size_out, dtype=torch.float32).double()
-    point = ((torch.arange(size_out, dtype=torch.float64) + 0.5) * ratio - 0.5).float()
+    point = (points.double() * ratio - 0.5).float()
     neighbours = point.floor().long() + torch.arange(1 - taps // 2, 1 + taps // 2)[:, None]
     offsets = neighbours - point
     # A triangle, stretched as antialiasing does, but not beyond the taps.
