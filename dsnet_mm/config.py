@@ -1,5 +1,8 @@
 """Loading the config of a run, and building what it describes."""
 import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dsnet_mm.compat import weights_only
@@ -14,6 +17,12 @@ weights_only.install()
 
 RESIZER = 'model.data_preprocessor.resizer'
 
+# The files that stand in for weights on OpenMMLab's server, in the folder DSNET_MM_PRETRAINED.
+LOCAL_WEIGHTS = {
+    'open-mmlab://mmdet/mobilenet_v2': 'mobilenet_v2_imagenet.pth',
+    'mmcls://mobilenet_v2': 'mobilenet_v2_imagenet_mmseg.pth',
+}
+
 # dsnet_mm::... is a config of this package, as mmdet::... is one of mmdet.
 MODULE2PACKAGE.setdefault('dsnet_mm', 'dsnet_mm')
 
@@ -27,7 +36,7 @@ def load_config(config: str, options: dict | None = None) -> Config:
         options (dict, optional): The key-value pairs of ``--cfg-options``.
 
     Raises:
-        ValueError: As :func:`merge_options`.
+        FileNotFoundError, ValueError: As :func:`merge_options`.
     """
     cfg = get_config(config) if '::' in config else Config.fromfile(config)
     merge_options(cfg, options or {})
@@ -47,11 +56,15 @@ def merge_options(cfg: Config, options: dict) -> None:
     - another type of resizer among the options replaces the config's resizer, with all that was
       set for it.
 
+    Where the environment variable ``DSNET_MM_PRETRAINED`` names a folder, its files then replace
+    the checkpoints of :data:`LOCAL_WEIGHTS` wherever the config names them.
+
     Args:
         cfg (Config): Is changed.
         options (dict): The key-value pairs of ``--cfg-options``.
 
     Raises:
+        FileNotFoundError: If such a file is not in the folder ``DSNET_MM_PRETRAINED``.
         ValueError: If ``data_root`` is set for a config without one, or only the top-level
             preprocessor is one of this package.
     """
@@ -69,6 +82,10 @@ def merge_options(cfg: Config, options: dict) -> None:
             raise ValueError(f'{top.type} is set at the top level only, which training ignores: '
                              'set model.data_preprocessor')
         cfg.data_preprocessor = model
+
+    pretrained = os.environ.get('DSNET_MM_PRETRAINED')
+    if pretrained:
+        _use_local_weights(cfg, Path(pretrained))
 
 
 def resizer_config(cfg: Config) -> dict:
@@ -105,15 +122,36 @@ def _move_data_root(cfg: Config, new: str) -> None:
 
     folder, new = old.rstrip('/'), new.rstrip('/')
 
-    def move(node: Any) -> Any:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                node[key] = move(value)
-        elif isinstance(node, (list, tuple)):
-            return type(node)(move(value) for value in node)
-        elif isinstance(node, str) and (node == folder or node.startswith(f'{folder}/')):
-            return new + node[len(folder):]
-        return node
+    def move(text: str) -> str:
+        inside = text == folder or text.startswith(f'{folder}/')
+        return new + text[len(folder):] if inside else text
 
-    move(cfg._cfg_dict)
+    _map_strings(cfg._cfg_dict, move)
 
+
+def _use_local_weights(cfg: Config, folder: Path) -> None:
+    def replace(text: str) -> str:
+        if text not in LOCAL_WEIGHTS:
+            return text
+        file = folder / LOCAL_WEIGHTS[text]
+        if not file.is_file():
+            raise FileNotFoundError(
+                f'there is no file {file.name!r}, which stands in for {text}, in the folder '
+                f'DSNET_MM_PRETRAINED={str(folder)!r}: put it there, or unset the variable to '
+                'download the weights')
+        print(f'DSNET_MM_PRETRAINED: {file} instead of {text}')
+        return str(file)
+
+    _map_strings(cfg._cfg_dict, replace)
+
+
+def _map_strings(node: Any, function: Callable[[str], str]) -> Any:
+    """Applies a function to every string below a node, in place where it is a dict."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            node[key] = _map_strings(value, function)
+    elif isinstance(node, (list, tuple)):
+        return type(node)(_map_strings(value, function) for value in node)
+    elif isinstance(node, str):
+        return function(node)
+    return node
