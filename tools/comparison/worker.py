@@ -39,7 +39,7 @@ def build_runner(cfg: Config) -> Runner:
         check_file(cfg.load_from)
     safeguard(cfg)
     cfg.test_dataloader, cfg.test_cfg = cfg.val_dataloader, dict(type='TestLoop')
-    cfg.test_evaluator = detailed(cfg.val_evaluator)
+    cfg.val_evaluator = cfg.test_evaluator = detailed(cfg.val_evaluator)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
