@@ -34,7 +34,41 @@ def net(name: str, **options: object) -> str:
     return f'{name}=dict(type="DownsizeNet", {", ".join(f"{k}={v!r}" for k, v in options.items())})'
 
 
+def blurred(name: str, **options: object) -> str:
+    """An arm: an antialiased image, and other options of the config. What the same effort brings
+    elsewhere, in a wider model or a larger image."""
+    resizer = dict(type='FixedResizer', mode='bilinear', antialias=True)
+    options = {key.replace('__', '.'): value for key, value in options.items()}
+    return f'{name}={dict({"model.data_preprocessor.resizer": resizer}, **options)}'
+
+
+def unet(channels: int) -> dict[str, int]:
+    """The options that make the mini U-Net so wide."""
+    return dict(model__backbone__base_channels=channels, model__decode_head__in_channels=channels,
+                model__decode_head__channels=channels)
+
+
+FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
+DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
+# Larger crops: at another scale too, a small one has a multiple of eight pixels.
+LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.3125,
+                 train_dataloader__dataset__pipeline__2__crop_size=(333, 333))
+MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
+MOBILENET_CHECKPOINT = f'{OUT}/camvid/{Path(MOBILENET).stem}/runs/bilinear-seed0/epoch_24.pth'
+
 EXPERIMENTS = {
+    # Thin structures: a small model, and one as heavy as the paper's lighter ones.
+    'drive': [['configs/mini/unet_drive.py', *DRIVE, '--arms', 'bilinear', 'antialias',
+               'downsizenet-v2', blurred('antialias-wider', **unet(18))],
+              ['configs/mini/unet-wide_drive.py', *DRIVE, '--arms', LARGER, 'downsizenet-v2',
+               'antialias', 'bilinear']],
+    # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
+    # behind bilinear interpolation.
+    'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],
+    'camvid-finetune': [[MOBILENET, '--finetune', '--from', MOBILENET_CHECKPOINT, '--cfg-options',
+                         'train_cfg.max_epochs=4', *OURS]],
+    'fod': [['configs/mini/atss-mobilenetv2_fod.py', '--metric', 'pascal_voc/pooled_AP50',
+             *FIVE_SEEDS, *OURS]],
     # The README's table.
     'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.

@@ -55,7 +55,8 @@ class DownsizeNetV2(ConvexResizer):
     # Output pixels computed at once without gradients, so that what is in between stays in the
     # processor's cache.
     _PIXELS = 2**15
-    _TINY = 1e-30
+    # Keeps the gradient of black images finite: its power of -1.5 is in range.
+    _TINY = 1e-20
 
     def __init__(self,
                  channels: int = 16,

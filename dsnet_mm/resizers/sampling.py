@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsnet_mm.compat.versions import is_exporting
 from dsnet_mm.resizers.size import Size
 
 import torch
