@@ -1,5 +1,5 @@
-# mmseg's U-Net with four stages, 1.1 G multiply-adds for 176x176 pixels. It learns from labels at high resolution,
-# to which mmseg enlarges its logits.
+# mmseg's U-Net with four stages, 1.1 G multiply-adds for 176x176 pixels. It learns from labels at
+# high resolution, to which mmseg enlarges its logits.
 _base_ = ['mmseg::_base_/default_runtime.py']
 
 norm_cfg = dict(type='BN', requires_grad=True)
