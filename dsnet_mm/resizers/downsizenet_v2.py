@@ -138,6 +138,8 @@ class DownsizeNetV2(ConvexResizer):
     def _samples(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         """(N, C, 2, 2, h + 3, w + 3) the dense samples, 2x2 in each cell: edge and centre."""
         images = to_float(images, self.log_prior.dtype)
+        if is_compiling():
+            return _samples_by_any_taps(images, grid)
         rows = weighted_sum(grid.y.weights[..., None],
                             (images.index_select(2, index) for index in grid.y.neighbours))
         phases = zip(grid.x.weights.chunk(2, dim=1), grid.x.neighbours.chunk(2, dim=1))
@@ -178,6 +180,13 @@ class DownsizeNetV2(ConvexResizer):
         features = pixels.relu()
         logits = _pointwise(self.logits, features, self.logits.bias + self.log_prior)
         return logits.softmax(dim=1, dtype=samples.dtype).unflatten(2, size)
+
+
+def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
+    """The same in a graph that leaves open how many neighbours a sample has."""
+    rows = (images[:, :, grid.y.neighbours] * grid.y.weights[..., None]).sum(dim=2)
+    samples = (rows[..., grid.x.neighbours] * grid.x.weights).sum(dim=3)
+    return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1)).transpose(3, 4)
 
 
 def _pointwise(conv: nn.Conv2d, features: Tensor, bias: Tensor) -> Tensor:

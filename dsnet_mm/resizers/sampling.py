@@ -3,7 +3,6 @@
 Pixels are squares with their centres at half-integers, so along each axis output pixel ``i`` falls
 on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=False``).
 """
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -119,7 +118,7 @@ def project(size_in: Size, size_out: Size, strided: bool = True) -> Grid:
     return Grid(*(_project_axis(*sizes, strided) for sizes in zip(size_in, size_out)))
 
 
-def dense(size_in: int, size_out: int, margin: int, taps: int | None = None) -> Axis:
+def dense(size_in: int, size_out: int, margin: int) -> Axis:
     """The neighbours of points twice as dense as an output's pixels, along one axis: the pixels'
     centres and their edges.
 
@@ -130,14 +129,14 @@ def dense(size_in: int, size_out: int, margin: int, taps: int | None = None) -> 
     Args:
         margin (int): So many points beyond each end of the output are added, which repeat those at
             the end.
-        taps (int, optional): Neighbours of each point; by default as many as it needs.
 
     Returns:
         Axis: On the CPU, in single precision; first the edges, then the centres.
     """
     reach = size_in / (2 * size_out) - 1
-    if taps is None:
-        taps = 2 * max(1, math.ceil(reach))
+    # Whole numbers alone, so that a graph can leave the sizes open, and with them the taps: twice
+    # the reach, rounded up.
+    taps = 2 * max(1, (size_in - 1) // (2 * size_out))
     points = torch.arange(-margin, 2 * size_out + margin + 2).clamp(0, 2 * size_out) / 2
     return _axis(torch.cat([points[::2], points[1::2]]), size_in, size_out, taps, reach)
 
