@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from dsnet_mm.compat import weights_only
 from dsnet_mm.files import written_whole
 from dsnet_mm.hooks import unwrapped
 from dsnet_mm.registry import HOOKS
@@ -37,8 +38,8 @@ class SafeCheckpointHook(CheckpointHook):
         default_hooks = dict(checkpoint=dict(type='dsnet_mm.SafeCheckpointHook', interval=1))
 
     On the local disk a file is written whole or not at all, and as mmengine deletes the oldest
-    checkpoint before it saves the next, at least two are kept. What it loads it checks against the
-    model. Its arguments are those of ``CheckpointHook``.
+    checkpoint before it saves the next, at least two are kept. What it saves will load again, and
+    what it loads it checks against the model. Its arguments are those of ``CheckpointHook``.
     """
 
     backend_args: dict | None
@@ -51,6 +52,35 @@ class SafeCheckpointHook(CheckpointHook):
             self.backend_args = dict(backend='dsnet_mm')
         if self.max_keep_ckpts == 1:
             self.max_keep_ckpts = 2
+
+    def before_train(self, runner: Runner) -> None:
+        """Checks what will be saved, as far as it is there.
+
+        Raises:
+            TypeError: As :meth:`before_save_checkpoint`.
+        """
+        super().before_train(runner)
+        schedulers = runner.param_schedulers or []
+        named = schedulers.items() if isinstance(schedulers, dict) else [('', schedulers)]
+        self.before_save_checkpoint(runner, dict(
+            meta=dict(dataset_meta=getattr(runner.train_dataloader.dataset, 'metainfo', None)),
+            message_hub=runner.message_hub.state_dict(),
+            param_schedulers={name: [scheduler.state_dict() for scheduler in group]
+                              for name, group in named}))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leaves out schedulers' functions, which they have from the config, and checks the rest.
+
+        Raises:
+            TypeError: If there is more in the checkpoint than data, which would not load again.
+        """
+        schedulers = checkpoint.get('param_schedulers') or []
+        groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
+        for state in (state for group in groups for state in group):
+            for name in [name for name, value in state.items()
+                         if callable(value) and not weights_only.is_data(value)]:
+                del state[name]
+        weights_only.check_data(checkpoint, 'checkpoint')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Checks what was loaded.

@@ -5,15 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.compat import weights_only
-
 from mmengine.config import Config
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
-
-weights_only.install()
 
 RESIZER = 'model.data_preprocessor.resizer'
 
@@ -22,9 +17,6 @@ LOCAL_WEIGHTS = {
     'open-mmlab://mmdet/mobilenet_v2': 'mobilenet_v2_imagenet.pth',
     'mmcls://mobilenet_v2': 'mobilenet_v2_imagenet_mmseg.pth',
 }
-
-# dsnet_mm::... is a config of this package, as mmdet::... is one of mmdet.
-MODULE2PACKAGE.setdefault('dsnet_mm', 'dsnet_mm')
 
 
 def load_config(config: str, options: dict | None = None) -> Config:

@@ -6,7 +6,6 @@ configs need no ``custom_imports``.
 from importlib.util import find_spec
 
 from dsnet_mm import resizers
-from dsnet_mm.compat import weights_only
 from dsnet_mm.resizers import pretrained
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -14,8 +13,6 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 from torch import nn
-
-weights_only.install()
 
 __all__ = ['HOOKS', 'MODELS', 'TRANSFORMS', 'build_resizer']
 
@@ -25,7 +22,7 @@ _LOCATIONS = {
     'mmdet': ['dsnet_mm.preprocessors.det', 'dsnet_mm.necks.fpn', 'dsnet_mm.models.vgg',
               'dsnet_mm.models.refinedet', 'dsnet_mm.models.light_head'],
     'mmseg': ['dsnet_mm.preprocessors.seg', 'dsnet_mm.models.fcn8s', 'dsnet_mm.models.spnet',
-              'dsnet_mm.models.sep_aspp_head'],
+              'dsnet_mm.models.sep_aspp_head', 'dsnet_mm.models.class_weighted_loss'],
 }
 
 MODELS = Registry(

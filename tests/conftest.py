@@ -39,3 +39,14 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f'no real data at {root}: set DSNET_MM_DATA')
     return root
+
+
+@pytest.fixture
+def pretrained(monkeypatch) -> Path:
+    """The folder of ImageNet weights, which configs then load from."""
+    default = Path(__file__).resolve().parents[2] / 'shared' / 'pretrained'
+    folder = Path(os.environ.get('DSNET_MM_PRETRAINED', default))
+    if not folder.is_dir():
+        pytest.skip(f'no ImageNet weights at {folder}: set DSNET_MM_PRETRAINED')
+    monkeypatch.setenv('DSNET_MM_PRETRAINED', str(folder))
+    return folder

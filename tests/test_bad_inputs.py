@@ -161,6 +161,8 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
                                    ValueError, 'image 0.* 1 of 1800'),
     'a number as a switch': (lambda: DownsizeNet(use_texture=-2), TypeError,
                              'use_texture must be True or False, got -2'),
+    'a larger window': (lambda: DownsizeNet(window='auto'), ValueError,
+                        "window must be 2, got 'auto': .*DownsizeNetV2"),
     'beyond single precision': (lambda: det([with_value(1e30, 2, 0)]), ValueError,
                                 r'image 0.* 30 of 1800 values.*beyond 1e\+12'),
     'NaN, with a file': (

@@ -10,6 +10,8 @@ from dsnet_mm.checkpoints import WholeFileBackend, check_file, latest_checkpoint
 
 import pytest
 import torch
+from mmengine.optim import ConstantLR
+from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 from trainings import differing, segmenter, train
 
@@ -194,3 +196,47 @@ def test_checkpoint_options_stay_mmengines(data_root, tmp_path):
         assert 'optimizer' not in torch.load(folder / 'step_8.pth', weights_only=False)
     first, second = found.values()
     assert first == second and 'step_9.pth' in first
+
+
+INFO = dict(train_dataloader__dataset__metainfo=dict(info=dict(source='lab', years=[2020, 2021])))
+SCHEDULERS = {
+    'MultiStepLR': dict(type='MultiStepLR', milestones=[1, 2], gamma=0.1),
+    'OneCycleLR': dict(type='OneCycleLR', eta_max=0.1, total_steps=3),
+    'with a function': dict(type='SquareLR')}
+
+
+@PARAM_SCHEDULERS.register_module()
+class SquareLR(ConstantLR):
+    """One of a user, whose state has a function that is no data."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        self.square = lambda step: 1 / (1 + step**2)
+        super().__init__(*args, factor=1., **kwargs)
+
+    def _get_value(self) -> list[float]:
+        return [value * self.square(self.last_step) for value in self.base_values]
+
+
+@pytest.mark.parametrize('name', SCHEDULERS)
+def test_what_a_training_saves_goes_on(name, data_root, tmp_path):
+    options = dict(param_scheduler=[SCHEDULERS[name]], **INFO, **SAFE,
+                   custom_hooks=[dict(type='dsnet_mm.StepSeedHook'), dict(type='EMAHook')])
+    expected = train(segmenter(data_root, tmp_path / 'whole', **options))
+    resumed = segmenter(data_root, tmp_path / 'resumed', resume=True,
+                        load_from=str(tmp_path / 'whole/epoch_2.pth'), **options)
+    assert not differing(train(resumed), expected)
+
+
+@pytest.mark.parametrize('where', ['metainfo', 'message hub'])
+def test_what_would_not_load_ends_a_training_before_it_begins(where, data_root, tmp_path):
+    runner = Runner.from_cfg(segmenter(data_root, tmp_path, **SAFE))
+    if where == 'metainfo':
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        runner.train_dataloader.dataset._metainfo['loader'] = open
+        path = r"checkpoint\['meta'\]\['dataset_meta'\]\['loader'\]"
+    else:
+        runner.message_hub.update_info('mine', dict(a=[object()]))
+        path = r"checkpoint\['message_hub'\]\['runtime_info'\]\['mine'\]\['a'\]\[0\]"
+    with pytest.raises(TypeError, match=f'{path} is .* could not be loaded again'):
+        runner.train()
+    assert runner.iter == 0

@@ -1,8 +1,9 @@
 from pathlib import Path
 
-from dsnet_mm.config import load_config
+from dsnet_mm.config import LOCAL_WEIGHTS, build_model, load_config
 
 import pytest
+import torch
 from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -72,6 +73,44 @@ def test_data_root_without_a_place_for_it(tmp_path):
     (tmp_path / 'config.py').write_text('model = dict()')
     with pytest.raises(ValueError, match="data_root='/elsewhere/'.*no data_root"):
         load_config(str(tmp_path / 'config.py'), dict(data_root='/elsewhere/'))
+
+
+def test_local_files_stand_in_for_weights_anywhere(tmp_path, monkeypatch, capsys):
+    for file in LOCAL_WEIGHTS.values():
+        (tmp_path / file).touch()
+    monkeypatch.setenv('DSNET_MM_PRETRAINED', str(tmp_path))
+    (tmp_path / 'config.py').write_text(
+        'init = dict(type="Pretrained", checkpoint="mmcls://mobilenet_v2")\n'
+        'model = dict(teachers=[dict(init_cfg=init), dict(init_cfg=(init, ))],\n'
+        '             name="mobilenet_v2", init="torchvision://resnet18")')
+    cfg = load_config(str(tmp_path / 'config.py'), {
+        'model.backbone.init_cfg.checkpoint': 'open-mmlab://mmdet/mobilenet_v2'})
+    mmdet, mmseg = (str(tmp_path / f'mobilenet_v2_imagenet{end}.pth') for end in ('', '_mmseg'))
+    init = dict(type='Pretrained', checkpoint=mmseg)
+    assert cfg.model == dict(
+        teachers=[dict(init_cfg=init), dict(init_cfg=(init, ))], name='mobilenet_v2',
+        init='torchvision://resnet18', backbone=dict(init_cfg=dict(checkpoint=mmdet)))
+    printed = capsys.readouterr().out
+    assert f'DSNET_MM_PRETRAINED: {mmseg} instead of mmcls://mobilenet_v2\n' in printed
+    assert f'{mmdet} instead of open-mmlab://mmdet/mobilenet_v2\n' in printed
+
+
+def test_without_the_variable_weights_are_those_upstream_names(monkeypatch):
+    monkeypatch.delenv('DSNET_MM_PRETRAINED', raising=False)
+    for name, url in (('atss-mobilenetv2_fod', 'open-mmlab://mmdet/mobilenet_v2'),
+                      ('fcn-mobilenetv2_camvid', 'mmcls://mobilenet_v2')):
+        backbone = load_config(str(CONFIGS / f'mini/{name}.py')).model.backbone
+        assert backbone.init_cfg.checkpoint == url
+
+
+@pytest.mark.parametrize('name', ['atss-mobilenetv2_fod', 'deeplabv3plus-mobilenetv2_camvid'])
+def test_local_weights_are_all_of_the_backbone(name, pretrained):
+    model = build_model(load_config(str(CONFIGS / f'mini/{name}.py')))
+    model.init_weights()
+    here = model.backbone.state_dict()
+    file = torch.load(model.backbone.init_cfg['checkpoint'], weights_only=True)['state_dict']
+    assert here.keys() == file.keys()
+    assert all(torch.equal(here[key], file[key]) for key in here)
 
 
 def test_the_top_level_preprocessor_follows(tmp_path):

@@ -73,7 +73,7 @@ RESIZERS = st.one_of(
         optional=dict(num_convs=st.sampled_from([2, 3, 4]), channels=st.integers(1, 6),
                       activation=st.sampled_from(['softmax', 'sigmoid']),
                       bilinear_prior=st.booleans(), use_distance=st.booleans(),
-                      window=st.sampled_from([2, 4, 6, 'auto']), with_cp=st.booleans())),
+                      with_cp=st.booleans())),
     st.fixed_dictionaries(
         dict(type=st.just('FixedResizer'),
              mode=st.sampled_from(['nearest', 'bilinear', 'bicubic', 'area']))),

@@ -1,8 +1,11 @@
 """The mini configs on the real data sets: the loading code, a training step and a prediction."""
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from dsnet_mm.config import build_model, load_config
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -12,7 +15,8 @@ from mmengine.registry import DATASETS, DefaultScope
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs/mini'
 
 
-SIZES = {'cards': (236, 60), 'bccd': (205, 87), 'camvid': (367, 101)}  # training, validation
+# training, validation
+SIZES = {'cards': (236, 60), 'bccd': (205, 87), 'fod': (2000, 800), 'camvid': (367, 101)}
 MINI = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem.split('_')[-1] in SIZES)
 
 
@@ -21,17 +25,23 @@ def test_every_pipeline_is_here():
         'fcn', 'deeplabv3plus', 'spnet')
     assert set(MINI) == {*(f'{name}_{data}' for name in detectors for data in ('cards', 'bccd')),
                          *(f'{name}_camvid' for name in segmenters),
+                         # with ImageNet's weights
+                         *(f'{name}-mobilenetv2_{data}' for name in ('atss', 'yolox', 'centernet')
+                           for data in ('fod', 'cards', 'bccd')),
+                         *(f'{name}-mobilenetv2_camvid' for name in ('deeplabv3plus', 'fcn')),
                          # learned interpolation in a neck, a feature pyramid, a decoder
                          'fpn_camvid', 'atss_cards', 'deeplabv3plus-learned_camvid'}
 
 
 @pytest.mark.parametrize('config', MINI)
-def test_real_images(config, data_root):
+def test_real_images(config, data_root, request):
+    if 'mobilenetv2' in config:
+        request.getfixturevalue('pretrained')
     name = config.split('_')[-1]
     cfg = load_config(str(CONFIGS / f'{config}.py'), dict(data_root=f'{data_root / name}/'))
     if 'rcnn' in (cfg.model.test_cfg or {}):
         cfg.model.test_cfg.rcnn.score_thr = 0.0  # untrained: no score stands out
-    if config == 'atss_cards':
+    if config.startswith(('atss', 'yolox')):
         cfg.model.test_cfg.update(score_thr=0.0, max_per_img=1000)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
@@ -60,6 +70,23 @@ def test_real_images(config, data_root):
         height, width = result.ori_shape
         boxes = result.pred_instances.bboxes
         centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-        assert (centers >= 0).all() and (centers <= torch.tensor([width, height])).all()
+        # YOLOX's first cells lie on the border.
+        assert (centers > -1).all() and (centers <= torch.tensor([width, height])).all()
         # The boxes reach over the whole original image, not over a corner of it.
         assert (boxes[:, 2:].amax(0) > 0.6 * torch.tensor([width, height])).all()
+
+
+def test_class_weights_of_camvid(data_root):
+    counts = sum(np.bincount(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).ravel(), minlength=256)
+                 for path in (data_root / 'camvid/ann_dir/train').glob('*.png'))[:11]
+    weights = 1 / np.log(1.02 + counts / counts.sum())
+    for name in ('deeplabv3plus', 'fcn'):
+        head = load_config(str(CONFIGS / f'{name}-mobilenetv2_camvid.py')).model.decode_head
+        assert head.loss_decode.class_weight == pytest.approx(weights / weights.mean(), abs=6e-4)
+
+
+def test_classes_of_fod(data_root):
+    names = {node.findtext('name') for path in (data_root / 'fod/Annotations').glob('*.xml')
+             for node in ET.parse(path).iter('object')}
+    cfg = load_config(str(CONFIGS / 'atss-mobilenetv2_fod.py'))
+    assert cfg.metainfo.classes == tuple(sorted(names))

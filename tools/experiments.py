@@ -22,7 +22,7 @@ CAMVID = ['configs/mini/deeplabv3plus_camvid.py', '--cfg-options',
           'train_cfg.val_interval=2']
 SHORT = [*CAMVID, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=1']
 PAPER = ['--arms', 'bilinear', 'downsizenet']
-OURS = ['--arms', 'bilinear', 'downsizenet', 'downsizenet-auto', 'antialias']
+OURS = ['--arms', 'bilinear', 'downsizenet', 'downsizenet-v2', 'antialias']
 CHECKPOINT = f'{OUT}/main/deeplabv3plus_camvid/runs/bilinear-seed0/epoch_14.pth'
 TRANSFER = ('camvid=dict(type="DownsizeNet", init_cfg=dict(type="Pretrained", '
             f'checkpoint="{OUT}/main/deeplabv3plus_camvid/runs/downsizenet-seed0/epoch_14.pth", '
@@ -34,7 +34,41 @@ def net(name: str, **options: object) -> str:
     return f'{name}=dict(type="DownsizeNet", {", ".join(f"{k}={v!r}" for k, v in options.items())})'
 
 
+def blurred(name: str, **options: object) -> str:
+    """An arm: an antialiased image, and other options of the config. What the same effort brings
+    elsewhere, in a wider model or a larger image."""
+    resizer = dict(type='FixedResizer', mode='bilinear', antialias=True)
+    options = {key.replace('__', '.'): value for key, value in options.items()}
+    return f'{name}={dict({"model.data_preprocessor.resizer": resizer}, **options)}'
+
+
+def unet(channels: int) -> dict[str, int]:
+    """The options that make the mini U-Net so wide."""
+    return dict(model__backbone__base_channels=channels, model__decode_head__in_channels=channels,
+                model__decode_head__channels=channels)
+
+
+FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
+DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
+# Larger crops: at another scale too, a small one has a multiple of eight pixels.
+LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.3125,
+                 train_dataloader__dataset__pipeline__2__crop_size=(333, 333))
+MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
+MOBILENET_CHECKPOINT = f'{OUT}/camvid/{Path(MOBILENET).stem}/runs/bilinear-seed0/epoch_24.pth'
+
 EXPERIMENTS = {
+    # Thin structures: a small model, and one as heavy as the paper's lighter ones.
+    'drive': [['configs/mini/unet_drive.py', *DRIVE, '--arms', 'bilinear', 'antialias',
+               'downsizenet-v2', blurred('antialias-wider', **unet(18))],
+              ['configs/mini/unet-wide_drive.py', *DRIVE, '--arms', LARGER, 'downsizenet-v2',
+               'antialias', 'bilinear']],
+    # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
+    # behind bilinear interpolation.
+    'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],
+    'camvid-finetune': [[MOBILENET, '--finetune', '--from', MOBILENET_CHECKPOINT, '--cfg-options',
+                         'train_cfg.max_epochs=4', *OURS]],
+    'fod': [['configs/mini/atss-mobilenetv2_fod.py', '--metric', 'pascal_voc/pooled_AP50',
+             *FIVE_SEEDS, *OURS]],
     # The README's table.
     'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.
@@ -42,14 +76,14 @@ EXPERIMENTS = {
                for name in ('refinedet', 'centernet', 'detr', 'lighthead')],
     'table2': [[f'configs/mini/{name}_camvid.py', *PAPER]
                for name in ('fcn', 'deeplabv3plus', 'spnet')],
-    # The ablations that the paper names and its Table 9's depths; ours: the window, how the
-    # coefficients are inferred, and other learned resizers.
+    # The ablations that the paper names and its Table 9's depths; ours: how the coefficients are
+    # inferred, and other learned resizers.
     'ablation': [BCCD + [
         '--arms', 'bilinear', 'nearest', 'bicubic', 'area', 'antialias', 'texture-only',
         'downsizenet', net('layers3', num_convs=3), net('layers4', num_convs=4),
         net('wide', channels=32), net('sigmoid', activation='sigmoid'),
-        net('no-prior', bilinear_prior=False), net('window4', window=4), net('window6', window=6),
-        'downsizenet-auto', 'talebi-milanfar', 'muller']],
+        net('no-prior', bilinear_prior=False), 'downsizenet-v2', 'downsizenet-v2-antialias',
+        'talebi-milanfar', 'muller']],
     # Table 3 and Figure 5: 'main' comes first, whose resizer they take.
     'table3': [['configs/mini/lighthead_cards.py', '--arms', 'bilinear', TRANSFER, '--cfg-options',
                 'model.data_preprocessor.short_edge=None', 'model.data_preprocessor.scale=0.3',
@@ -64,13 +98,9 @@ EXPERIMENTS = {
     # Only the resizer learns, in front of the model that 'main' trained behind bilinear: at the
     # size it was trained for, and at a smaller one.
     'frozen': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--arms', 'bilinear',
-                'antialias', 'downsizenet', 'downsizenet-auto', net('window6', window=6)],
+                'antialias', 'downsizenet', 'downsizenet-v2', 'downsizenet-v2-antialias'],
                [*SHORT, 'model.data_preprocessor.scale=0.2', '--train', 'resizer',
                 '--from', CHECKPOINT, *OURS]],
-    'frozen-ablation': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--arms', 'bilinear',
-                         net('window6', window=6), net('window6-layers4', window=6, num_convs=4),
-                         net('window6-sigmoid', window=6, activation='sigmoid'),
-                         net('window6-no-prior', window=6, bilinear_prior=False)]],
     # Both learn on from there, behind every resizer for the same steps.
     'finetune': [[*SHORT, '--finetune', '--from', CHECKPOINT, *OURS]],
 }

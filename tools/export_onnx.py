@@ -173,7 +173,7 @@ def build_resizer(args: argparse.Namespace) -> tuple[Resizing, Callable[[Tensor]
     else:
         cfg = load_config(args.config, args.cfg_options)
         net = load_resizer(cfg.model.data_preprocessor.get('resizer') or {}, args.weights)
-    check_resizer(net, size)
+    check_size(size)
     return Resizing(net, size), lambda images: net(images, size(*images.shape[-2:]))
 
 
@@ -183,7 +183,7 @@ def build_pipeline(args: argparse.Namespace) -> tuple[Pipeline, Callable[[Tensor
     if not isinstance(preprocessor, DownsizeMixin):
         raise SystemExit(f'{args.config} has no resizer: add model.data_preprocessor to it, as in '
                          'the README')
-    check_resizer(preprocessor.resizer, preprocessor.output_size)
+    check_size(preprocessor.output_size)
     if getattr(preprocessor, 'test_cfg', None):
         raise SystemExit('padding at test cannot be exported: set '
                          'model.data_preprocessor.test_cfg=None')
@@ -191,13 +191,10 @@ def build_pipeline(args: argparse.Namespace) -> tuple[Pipeline, Callable[[Tensor
     return Pipeline(model), lambda images: predict(model, images)
 
 
-def check_resizer(resizer: nn.Module, size: OutputSize) -> None:
+def check_size(size: OutputSize) -> None:
     """Raises:
         SystemExit: If no one graph holds for all sizes.
     """
-    if getattr(resizer, 'window', None) == 'auto':
-        raise SystemExit("window='auto' cannot be exported: the number of neighbours depends on "
-                         'the image. Train with a window of 2, 4, ...')
     if size.short_edge is not None:
         raise SystemExit(f'{size} cannot be exported: set short_edge=None and scale or target_size')
 

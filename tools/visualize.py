@@ -1,7 +1,7 @@
 """Draws what resizers do to images: one page an image.
 
 A page shows the image as the resizers get it from the config's test pipeline, the small images, a
-magnified part of each, and for every learned resizer with coefficients three maps of these: which
+magnified part of each, and for every learned resizer with coefficients three maps of them: which
 neighbour weighs most, their entropy (0: one alone counts, 1: all alike), and their total variation
 distance to the prior, the weights of an untrained network. Numbers along the axes are pixels of the
 original image.
@@ -185,8 +185,7 @@ def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float
 
 def draw_page(preprocessor: DownsizeMixin, arms: dict[str, nn.Module], large: Large,
               crop: list[int] | None) -> Figure:
-    """Images in the first row, crops in the second, then a row of maps for each with coefficients.
-    """
+    """Images in the first row, crops in the second, and maps of each network's coefficients."""
     smalls = {name: shrink(preprocessor, resizer, large.image) for name, resizer in arms.items()}
     crop = crop or most_different(list(smalls.values()), large)
     maps, neighbours = {}, {}

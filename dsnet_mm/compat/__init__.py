@@ -1,4 +1,7 @@
-"""Where OpenMMLab's packages, as installed, lack what this package's users need."""
+"""Where OpenMMLab's packages, as installed, lack what this package's users need.
+
+``import dsnet_mm`` puts all of it in place, once, and nothing else changes anything in the process.
+"""
 import sys
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
@@ -11,7 +14,8 @@ __all__ = ['install']
 def install() -> None:
     """Puts everything in place; does nothing where nothing is missing, or a second time."""
     install_ops()
-    find_mmseg_configs()
+    find_configs()
+    guard_checkpoints()
 
 
 def install_ops() -> bool:
@@ -31,15 +35,23 @@ def install_ops() -> bool:
     return True
 
 
-def find_mmseg_configs() -> None:
-    """Lets mmengine find ``mmseg::`` configs where mmseg comes from OneDL.
+def find_configs() -> None:
+    """Lets mmengine find ``dsnet_mm::`` configs, and ``mmseg::`` ones where mmseg is OneDL's.
 
     mmengine looks for a distribution called mmsegmentation; OneDL's has another name, but the
     module's name does as well.
     """
-    if find_spec('mmengine') is None or find_spec('mmseg') is None:
+    if find_spec('mmengine') is None:
         return
     from mmengine.config.utils import MODULE2PACKAGE
     from mmengine.utils import is_installed
-    if not is_installed('mmsegmentation'):
+    MODULE2PACKAGE.setdefault('dsnet_mm', 'dsnet_mm')
+    if find_spec('mmseg') is not None and not is_installed('mmsegmentation'):
         MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+def guard_checkpoints() -> None:
+    """Lets mmengine, and so all that loads checkpoints by it, run no code that is in them."""
+    if find_spec('mmengine') is not None:
+        from dsnet_mm.compat import weights_only
+        weights_only.install()

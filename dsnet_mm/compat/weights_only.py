@@ -1,87 +1,203 @@
-"""Checkpoints are data: mmengine's loader of local files without running code that is in them.
+"""Checkpoints are data: mmengine's loaders without running code that is in a file.
 
-mmengine loads what PyTorch's ``weights_only`` refuses without it, and older versions never ask for
-it. Besides tensors, mmengine's checkpoints have NumPy arrays and its own ``HistoryBuffer``.
+Loaded are tensors, NumPy's numbers and arrays, Python's containers and paths, and what mmengine
+itself puts into a checkpoint. mmengine loads everything else as well, and so any code.
 """
 import codecs
+import collections
+import functools
+import io
+import os
+import pathlib
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from mmengine.runner import CheckpointLoader, checkpoint
+from torch._weights_only_unpickler import _get_allowed_globals
+
+#: Set to 1 in the environment, checkpoints are loaded as by mmengine alone, with any code.
+TRUST = 'DSNET_MM_TRUST_CHECKPOINTS'
+
+# mmengine's own functions that are attributes of what it saves.
+_FUNCTIONS = {HistoryBuffer: ('min', 'max', 'current', 'mean'),
+              OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear')}
+# What may set its own state.
+_BUILT = (torch.Tensor, np.ndarray, np.dtype, collections.OrderedDict, HistoryBuffer)
 
 
-def _statistic(owner: type, name: str) -> Any:
-    """``getattr`` for a HistoryBuffer's own functions, the only ones it is pickled with."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+def _function(owner: type, name: str) -> Callable:
+    """``getattr`` for the functions above, and nothing else."""
+    if name not in _FUNCTIONS.get(owner, ()):
         raise pickle.UnpicklingError(f'refused: getattr({owner!r}, {name!r})')
     return getattr(owner, name)
 
 
-def _allowed() -> dict[str, Callable]:
-    """What is in mmengine's checkpoints besides tensors, by the names it is pickled with."""
+@functools.cache
+def _allowed() -> dict[str, Any]:
+    """What may be in a checkpoint, by the names it is pickled with; tensors are PyTorch's list."""
+    allowed: dict[str, Any] = dict(_get_allowed_globals())
+    kind: type
+    for kind in (set, frozenset, list, tuple, dict, int, float, complex, bool, str, bytes,
+                 bytearray, slice, range):
+        allowed[f'builtins.{kind.__name__}'] = kind
+    # Python 2's names, which old protocols keep.
+    allowed.update({'builtins.long': int, 'builtins.unicode': str, 'builtins.xrange': range,
+                    'builtins.getattr': _function})
+    # Missing in the list of PyTorch 2.1; bytes are pickled as text to encode.
+    allowed.update({'_codecs.encode': codecs.encode, 'torch.device': torch.device})
+    for kind in (collections.OrderedDict, collections.defaultdict, collections.deque,
+                 collections.Counter):
+        allowed[f'collections.{kind.__name__}'] = kind
+    for system, pure in (('Posix', pathlib.PurePosixPath), ('Windows', pathlib.PureWindowsPath)):
+        is_here = type(Path()) is getattr(pathlib, f'{system}Path')
+        for module in ('pathlib', 'pathlib._local'):  # Python 3.13
+            allowed[f'{module}.{pure.__name__}'] = pure
+            allowed[f'{module}.{system}Path'] = Path if is_here else pure
     new_array, new_number = (x.__reduce__()[0] for x in (np.zeros(1), np.float64(1)))
-    allowed = {'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
-               'builtins.getattr': _statistic, 'numpy.ndarray': np.ndarray,
-               'numpy.dtype': np.dtype}
     for core in ('core', '_core'):  # NumPy 1 and 2
         allowed[f'numpy.{core}.multiarray._reconstruct'] = new_array
         allowed[f'numpy.{core}.multiarray.scalar'] = new_number
-    for name in ('bool', 'uint8', 'uint32', 'int32', 'int64', 'float32', 'float64', 'str'):
-        kind = type(np.dtype(name))
+    for kind in (np.ndarray, np.dtype, ConfigDict, *_FUNCTIONS):
         allowed[f'{kind.__module__}.{kind.__name__}'] = kind
+    for owner, names in _FUNCTIONS.items():
+        for name in names:
+            allowed[f'{owner.__module__}.{owner.__name__}.{name}'] = getattr(owner, name)
     return allowed
 
 
+class _Unpickler(pickle._Unpickler):
+    """Python's, in Python, for what may be in a checkpoint only."""
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f'{module}.{name}'.replace('__builtin__', 'builtins')  # Python 2's name
+        if full not in _allowed():
+            raise pickle.UnpicklingError(f'refused: {full}')
+        return _allowed()[full]
+
+    def load_build(self) -> None:
+        instance = self.stack[-2]  # type: ignore[attr-defined]
+        if not isinstance(instance, _BUILT):
+            raise pickle.UnpicklingError(f'refused: a state for {instance!r}')
+        super().load_build()  # type: ignore[misc]
+        # A state can make NumPy take bytes for addresses of objects.
+        if isinstance(instance, np.dtype) and (
+                instance.kind in 'OV' or instance.flags != np.dtype(instance.str).flags):
+            raise pickle.UnpicklingError(f'refused: {instance!r} in NumPy')
+
+    dispatch[pickle.BUILD[0]] = load_build  # type: ignore[assignment]
+
+
 def _restricted_pickle() -> ModuleType:
-    """pickle with the same limits for PyTorch before 2.6, whose ``weights_only`` takes no more
-    classes than its own. What these are it says itself."""
-    from torch._weights_only_unpickler import _get_allowed_globals
-    allowed = {**_get_allowed_globals(), **_allowed(), '_codecs.encode': codecs.encode}
-
-    class Unpickler(pickle.Unpickler):
-
-        def find_class(self, module: str, name: str) -> Any:
-            full = f'{module}.{name}'.replace('__builtin__', 'builtins')  # Python 2's name
-            if full not in allowed:
-                raise pickle.UnpicklingError(f'refused: {full}')
-            return allowed[full]
-
     restricted = ModuleType('restricted pickle')
-    restricted.Unpickler = Unpickler  # type: ignore[attr-defined]
-    restricted.load = lambda *args, **kwargs: Unpickler(*args, **kwargs).load()  # type: ignore
+    restricted.Unpickler = _Unpickler  # type: ignore[attr-defined]
+    restricted.load = lambda *args, **kwargs: _Unpickler(*args, **kwargs).load()  # type: ignore
     return restricted
 
 
+class _Torch:
+    """The module ``torch`` with another ``load``."""
+
+    def __getattr__(self, name: str) -> Any:
+        return load if name == 'load' else getattr(torch, name)
+
+
 def install() -> None:
-    """Registers :func:`load_from_local` with mmengine."""
+    """Lets mmengine's loaders load by :func:`load`, wherever the file is."""
     CheckpointLoader.register_scheme('', load_from_local, force=True)
+    checkpoint.torch = _Torch()
+    # By this name come http://, https://, torchvision://, open-mmlab:// and mmcls://.
+    checkpoint.load_url = load_from_url
+    # The fork's; at what is no data it would say that it goes on, and try again.
+    checkpoint._safe_torch_load = load
+
+
+def load(file: str | Path | IO[bytes], map_location: Any = None, **_: Any) -> Any:
+    """Loads what ``torch.save`` has written, as ``torch.load`` does, whose signature it has.
+
+    Raises:
+        pickle.UnpicklingError: If there is more in it than data.
+    """
+    if os.environ.get(TRUST) == '1':
+        return torch.load(file, map_location, weights_only=False)
+    try:
+        with warnings.catch_warnings():
+            # It would go on to torch.jit.load, for the program in the file.
+            warnings.filterwarnings('error', '.*TorchScript archive', UserWarning)
+            return torch.load(file, map_location, pickle_module=_restricted_pickle(),
+                              weights_only=False)
+    except (pickle.UnpicklingError, UserWarning) as error:
+        what = file if isinstance(file, (str, Path)) else 'the checkpoint'
+        raise pickle.UnpicklingError(
+            f'{what} holds more than weights and was not loaded, as that could run any code '
+            f'({error}): where you trust the file, save its state_dict alone, with '
+            f'torch.save(dict(state_dict=...)), or set {TRUST}=1 in the environment') from error
 
 
 def load_from_local(filename: str | Path, map_location: Any = None) -> Any:
-    """Loads a checkpoint, as mmengine does.
+    """Loads a checkpoint from the disk.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        pickle.UnpicklingError: If there is more in it than weights and mmengine's log.
+        pickle.UnpicklingError: As :func:`load`.
     """
     file = Path(filename).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f'there is no checkpoint {file}')
+    return load(file, map_location)
+
+
+def load_from_url(url: str, model_dir: str | None = None, map_location: Any = None,
+                  progress: bool = True) -> Any:
+    """Downloads a checkpoint to where PyTorch keeps its own, if it is not there, and loads it."""
+    folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
+    file = folder / Path(urlparse(url).path).name
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), progress=progress)
+    return load_from_local(file, map_location)
+
+
+def check_data(value: Any, path: str) -> None:
+    """Checks before it is saved that something can be loaded again.
+
+    Args:
+        value (Any): Dicts, lists and tuples are looked into.
+        path (str): Where in the checkpoint it is, for the error.
+
+    Raises:
+        TypeError: If there is more in it than data.
+    """
+    if type(value) in (torch.Tensor, torch.nn.Parameter, str, int, float, bool, type(None)):
+        return
+    if type(value) in (dict, collections.OrderedDict, ConfigDict):
+        for key, item in dict.items(value):
+            check_data(key, f'a key of {path}')
+            check_data(item, f'{path}[{key!r}]')
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            check_data(item, f'{path}[{index}]')
+    elif not is_data(value):
+        raise TypeError(
+            f'{path} is {value!r}, a {type(value).__name__}: saved in a checkpoint it could not be '
+            'loaded again, as only data is loaded; turn it into numbers, strings, arrays, dicts '
+            'or lists')
+
+
+def is_data(value: Any) -> bool:
+    """Whether something can be loaded again from a checkpoint."""
     try:
-        if hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):  # PyTorch 2.6
-            allowed: list = [(value, name) for name, value in _allowed().items()]
-            with torch.serialization.safe_globals(allowed):
-                return torch.load(file, map_location, weights_only=True)
-        return torch.load(file, map_location, pickle_module=_restricted_pickle(),
-                          weights_only=False)
-    except pickle.UnpicklingError as error:
-        raise pickle.UnpicklingError(
-            f'{file} holds more than weights and was not loaded, as that could run any code: where '
-            'you trust the file, save its state_dict alone, with torch.save(dict(state_dict=...))'
-        ) from error
+        _Unpickler(io.BytesIO(pickle.dumps(value, protocol=2))).load()
+    except (pickle.PickleError, AttributeError, TypeError):  # pickle's for what it cannot write
+        return False
+    return True

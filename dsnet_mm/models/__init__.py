@@ -1,1 +1,1 @@
-"""The paper's pipelines that mmdet and mmseg lack."""
+"""Parts of the pipelines that mmdet and mmseg lack."""

@@ -35,8 +35,8 @@ class LearnedInterpolation(nn.Module):
         compressed_channels (int): Channels that the texture is taken from.
         groups (int): How many groups of adjacent channels have coefficients of their own; by
             default all channels share them.
-        **options: Those of :class:`~dsnet_mm.resizers.DownsizeNet`, such as ``num_convs``,
-            ``channels`` or ``window``.
+        **options: Those of :class:`~dsnet_mm.resizers.DownsizeNet`, such as ``num_convs``
+            or ``channels``.
 
     Raises:
         ValueError: If an argument is out of range, or the groups do not divide the channels.
@@ -84,7 +84,8 @@ class LearnedInterpolation(nn.Module):
         return self._resize(features, size)
 
     def coefficients(self, features: Tensor, size: Size | None = None) -> Tensor:
-        """The weights (N, groups, K, h, w) of the K neighbours of each output position, row by row.
+        """The weights (N, groups, 4, h, w) of the four neighbours of each output position, row by
+        row.
 
         Arguments and errors are those of :meth:`forward`.
         """
@@ -100,12 +101,12 @@ class LearnedInterpolation(nn.Module):
     def _resize(self, features: Tensor, size: Size) -> Tensor:
         coefficients = self._coefficients(features, size)
         grid = sampling.Grid(*(axis.to(features) for axis in sampling.project(
-            size_of(features), size, self.net.window)))
+            size_of(features), size)))
         values = features.reshape(len(coefficients), -1, *features.shape[-2:])
         return interpolate(values, coefficients, grid).reshape(*features.shape[:2], *size)
 
     def _coefficients(self, features: Tensor, size: Size) -> Tensor:
-        """Those of every group as if it were an image of its own: (N * groups, K, h, w)."""
+        """Those of every group as if it were an image of its own: (N * groups, 4, h, w)."""
         texture = self.compress(features).reshape(
             len(features) * self.groups, -1, *features.shape[-2:])
         # In half precision a map of small values could not be standardised.

@@ -79,7 +79,16 @@ def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
         if isinstance(instances.masks, Tensor) or not hasattr(instances.masks, 'resize'):
             raise TypeError('masks must be BitmapMasks or PolygonMasks, '
                             f'got {type(instances.masks).__name__}')
-        instances.masks = instances.masks.resize(size_out)
+        instances.masks = _resize_masks(instances.masks, size_out)
+
+
+def _resize_masks(masks: Any, size: Size) -> Any:
+    if not isinstance(masks.masks, np.ndarray):  # polygons
+        return masks.resize(size)
+    # mmdet's own takes the corner's pixel, half a pixel of the output away from the image.
+    rows, columns = (nearest(n_in, n_out).numpy()
+                     for n_in, n_out in zip(masks.masks.shape[1:], size))
+    return type(masks)(masks.masks[:, rows[:, None], columns], *size)
 
 
 def _resize_maps(maps: PixelData, resize: Callable, size_in: Size, size_out: Size) -> PixelData:

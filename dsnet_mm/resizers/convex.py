@@ -66,7 +66,7 @@ class ConvexResizer(nn.Module):
         kind = config.pop('type')
         try:
             self.load_state_dict(state)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             arguments = ', '.join(f'{key}={value!r}' for key, value in config.items())
             raise ValueError(f'the weights {str(weights)!r} are of {kind}({arguments}), which '
                              f'is another network than this one: {error}') from error

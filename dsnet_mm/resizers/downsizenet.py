@@ -15,7 +15,6 @@ from dsnet_mm.resizers.layers import (
     pooled_convolution,
     standardize,
     strided_convolution,
-    weighted_sum,
 )
 from dsnet_mm.resizers.size import (
     Size,
@@ -31,33 +30,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+_LARGER_WINDOWS = (
+    "DownsizeNet weighs the paper's four neighbours. For more use DownsizeNetV2 "
+    '(dsnet_mm/resizers/downsizenet_v2.py); weights trained with a larger window need dsnet-mm '
+    '0.1.0 of commit 9598a05')
+
 
 class Constants(NamedTuple):
     """What of the coefficients no image changes.
 
     Attributes:
-        logits (Tensor): (K, h, w) the distances' share in the logits.
-        prior (Tensor, optional): (K, h, w) what the coefficients are multiplied with.
+        logits (Tensor): (4, h, w) the distances' share in the logits.
+        prior (Tensor, optional): (4, h, w) what the coefficients are multiplied with.
     """
     logits: Tensor
     prior: Tensor | None
 
 
 class DownsizeNet(ConvexResizer):
-    """Resizes images by learned convex combinations of neighbouring pixels.
+    """Resizes images by learned convex combinations of four neighbouring pixels.
 
-    Each output pixel is projected into the input and becomes a weighted sum of its neighbours
-    there: four in the paper. The weights come from the texture around the projected point (3x3
-    convolutions) and from its distances to the four nearest pixels (a 1x1 layer), joined by a 1x1
-    convolution (Mai et al., "Task Generalizable Spatial and Texture Aware Image Downsizing
-    Network", network architecture). The output is a real image: all channels share the weights,
-    which are not negative and sum to 1.
+    Each output pixel is projected into the input and becomes a weighted sum of the four pixels
+    nearest there. The weights come from the texture around the projected point (3x3 convolutions)
+    and from its distances to the four (a 1x1 layer), joined by a 1x1 convolution (Mai et al., "Task
+    Generalizable Spatial and Texture Aware Image Downsizing Network", network architecture). The
+    output is a real image: all channels share the weights, which are not negative and sum to 1.
 
     With the bilinear prior, ours on top of the paper, an untrained network is bilinear
-    interpolation (``F.interpolate(mode='bilinear', align_corners=False)``). A larger window, ours
-    as well, sees more of the pixels of a strongly shrunk image; untrained it is interpolation
-    antialiased as far as the window reaches, with ``'auto'`` that of
-    ``F.interpolate(mode='bilinear', antialias=True)``.
+    interpolation (``F.interpolate(mode='bilinear', align_corners=False)``). More of the pixels of a
+    strongly shrunk image are seen by :class:`~dsnet_mm.resizers.DownsizeNetV2`.
 
     Args:
         num_convs (int): 3x3 convolutions on the texture: 2, 3 or 4 (the paper's Table 9).
@@ -69,9 +70,7 @@ class DownsizeNet(ConvexResizer):
         in_channels (int): Channels of the images.
         bilinear_prior (bool): Multiply the coefficients onto the bilinear weights and start as
             bilinear interpolation; ``False`` infers them freely from a random start, as the paper.
-        window (int | str): Neighbours along each axis, an even number. ``'auto'`` takes twice the
-            ratio of each image, rounded up to even, and infers the logits of a 4x4 grid over that
-            window, from which each neighbour's is interpolated.
+        window (int): Neighbours along each axis: 2, for configs that say so.
         with_cp (bool): Compute the network's inner values again in the backward pass instead of
             keeping them: less memory, more time.
         weights (str | Path, optional): Start from a trained resizer: a name or file that
@@ -86,12 +85,9 @@ class DownsizeNet(ConvexResizer):
     ACTIVATIONS = ('softmax', 'sigmoid')
 
     # Multiplied alone, a weight of zero would stay zero and never learn, and at odd integer ratios
-    # three of the four bilinear weights are: coefficients above or below the mean also raise or
-    # lower their weights, which together are 1, by up to this much in sum.
-    _RISE = 0.4
-
-    # The side of the logits' grid with window='auto', whose neighbours have no fixed number.
-    _GRID = 4
+    # three of the four bilinear weights are. So this much times coefficient / mean - 1 is added to
+    # each of them.
+    _RISE = 0.1
 
     # Sequential or None, Sequential or None, Conv2d; no type checker knows what is in a Sequential.
     texture: Any
@@ -106,7 +102,7 @@ class DownsizeNet(ConvexResizer):
                  use_distance: bool = True,
                  in_channels: int = 3,
                  bilinear_prior: bool = True,
-                 window: int | str = 2,
+                 window: int = 2,
                  with_cp: bool = False,
                  weights: str | Path | None = None) -> None:
         super().__init__()
@@ -122,12 +118,11 @@ class DownsizeNet(ConvexResizer):
         if not (use_texture or use_distance):
             raise ValueError('use_texture and use_distance cannot both be False: '
                              "for fixed weights use FixedResizer(mode='bilinear')")
-        if window != 'auto' and (not isinstance(window, int) or window < 2 or window % 2):
-            raise ValueError(f"window must be 2, 4, 6, ... or 'auto', got {window!r}")
+        if not isinstance(window, int) or window != 2:
+            raise ValueError(f'window must be 2, got {window!r}: {_LARGER_WINDOWS}')
         self.activation = activation
         self.in_channels = in_channels
         self.bilinear_prior = bilinear_prior
-        self.window = window
         self.with_cp = with_cp
         self.weights = weights
         self.starts_as_image = bilinear_prior
@@ -140,8 +135,7 @@ class DownsizeNet(ConvexResizer):
         self.distance = None
         if use_distance:
             self.distance = nn.Sequential(nn.Conv2d(4, channels, 1), nn.ReLU())
-        num_logits = (window if isinstance(window, int) else self._GRID)**2
-        self.logits = nn.Conv2d(channels * (use_texture + use_distance), num_logits, 1)
+        self.logits = nn.Conv2d(channels * (use_texture + use_distance), 4, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -188,7 +182,7 @@ class DownsizeNet(ConvexResizer):
         return self.resize_part(images, grid, *self._moments(images))
 
     def coefficients(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (N, K, h, w) of the K neighbours of each output pixel, row by row.
+        """The weights (N, 4, h, w) of the four neighbours of each output pixel, row by row.
 
         Arguments and errors are those of :meth:`forward`.
         """
@@ -196,7 +190,7 @@ class DownsizeNet(ConvexResizer):
         return self._coefficients(images, grid, *self._moments(images))
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (K, h, w) that the bilinear prior gives the same neighbours."""
+        """The weights (4, h, w) that the bilinear prior gives the same neighbours."""
         return self._prepare(images, size)[1].prior()
 
     def plain(self, images: Tensor, size: Size) -> Tensor:
@@ -216,7 +210,7 @@ class DownsizeNet(ConvexResizer):
             encoded = self.distance(grid.distances()[None])
             features.append(encoded.expand(len(images), -1, -1, -1))
         logits = self.logits(torch.cat(features, dim=1))
-        return interpolate(images, self._weigh(logits, grid, self._raised_prior(grid)), grid)
+        return interpolate(images, self._weigh(logits, self._raised_prior(grid)), grid)
 
     def resize_part(self, images: Tensor, grid: sampling.Grid, mean: Tensor, variance: Tensor,
                     constants: Constants | None = None) -> Tensor:
@@ -245,11 +239,15 @@ class DownsizeNet(ConvexResizer):
             logits = torch.addmm(self.logits.bias[:, None], weight, encoded).unflatten(1, size)
         return Constants(logits, self._raised_prior(grid))
 
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        logits = state_dict.get(f'{prefix}logits.weight')
+        if logits is not None and logits.dim() == 4 and len(logits) > 4:
+            raise ValueError(f'{prefix}logits.weight is for {len(logits)} neighbours of each '
+                             f'output pixel: {_LARGER_WINDOWS}')
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def _raised_prior(self, grid: sampling.Grid) -> Tensor | None:
-        if not self.bilinear_prior:
-            return None
-        prior = grid.prior()
-        return prior + self._RISE / len(prior)
+        return grid.prior() + self._RISE if self.bilinear_prior else None
 
     def _coefficients(self, images: Tensor, grid: sampling.Grid, mean: Tensor, variance: Tensor,
                       constants: Constants | None = None) -> Tensor:
@@ -261,7 +259,7 @@ class DownsizeNet(ConvexResizer):
             pixels = texture.permute(0, 2, 3, 1).flatten(1, 2)
             weight = self.logits.weight[:, :texture.shape[1], 0, 0].expand(len(images), -1, -1)
             logits = torch.baddbmm(logits.flatten(2), weight, pixels.mT).view(logits.shape)
-        return self._weigh(logits, grid, prior)
+        return self._weigh(logits, prior)
 
     def _pooled_texture(self, features: Tensor, grid: sampling.Grid) -> Tensor:
         *layers, last_but_one, _, last, relu = self.texture
@@ -279,15 +277,13 @@ class DownsizeNet(ConvexResizer):
             return relu(pooled_convolution(last, padded, grid))
         return relu(floating_pooling(last(relu(last_but_one(features))), grid))
 
-    def _weigh(self, logits: Tensor, grid: sampling.Grid, prior: Tensor | None) -> Tensor:
+    def _weigh(self, logits: Tensor, prior: Tensor | None) -> Tensor:
         """From logits to coefficients."""
-        if self.window == 'auto':
-            logits = _spread(logits, grid, self._GRID)
         coefficients = self._activate(logits)
         if prior is None:
             return coefficients
         # Equal coefficients leave the prior's weights as they are.
-        fall = prior.new_full((), -self._RISE / len(prior)**2)
+        fall = prior.new_full((), -self._RISE / 4)
         weights = torch.addcmul(fall, coefficients, prior)
         # Cut at zero. Not by clamp: a weight of exactly zero must keep its gradient.
         weights = F.threshold(weights, -torch.finfo(weights.dtype).tiny, 0)
@@ -301,7 +297,7 @@ class DownsizeNet(ConvexResizer):
 
     def _project(self, images: Tensor, size: Size) -> sampling.Grid:
         # Strides that depend on sizes would be a graph each.
-        grid = sampling.project(size_of(images), size, self.window, strided=not is_compiling())
+        grid = sampling.project(size_of(images), size, strided=not is_compiling())
         return sampling.Grid(*(axis.to(images) for axis in grid))
 
     def _moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -312,20 +308,3 @@ class DownsizeNet(ConvexResizer):
             # sigmoid / sum of sigmoids, without dividing 0 by 0 where all four vanish
             logits = F.logsigmoid(logits)
         return logits.softmax(dim=1)
-
-
-def _spread(logits: Tensor, grid: sampling.Grid, side: int) -> Tensor:
-    """Interpolates logits (N, side * side, h, w) of a grid over the window to (N, K, h, w)."""
-    y, x = (_shares(axis, side) for axis in grid)
-    logits = logits.unflatten(1, (side, side))
-    rows = weighted_sum(y[:, :, None, :, None], logits.unsqueeze(2).unbind(1))
-    return weighted_sum(x[:, :, None], rows.unsqueeze(3).unbind(2)).flatten(1, 2)
-
-
-def _shares(axis: sampling.Axis, side: int) -> Tensor:
-    """(side, taps, size) the share of each cell of the grid in each neighbour."""
-    taps = len(axis.offsets)
-    # In cells of the grid: 0 is the first one's centre, side - 1 the last one's.
-    place = ((axis.offsets / taps + 0.5) * side - 0.5).clamp(0, side - 1)
-    cells = torch.arange(side, device=place.device)[:, None, None]
-    return (1 - (place - cells).abs()).clamp(min=0)

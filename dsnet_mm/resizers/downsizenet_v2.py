@@ -21,12 +21,12 @@ class DownsizeNetV2(ConvexResizer):
     Ours, for images shrunk by more than the four neighbours of the paper's
     :class:`~dsnet_mm.resizers.DownsizeNet` can see. In two stages:
 
-    1. The image is sampled on a grid twice as dense as the output's, by interpolation without
-       parameters. From here on the ratio is exactly 2, whatever the images' sizes, and everything
-       is small.
-    2. Each output pixel is a weighted sum of the 4x4 samples around it. A strided convolution
-       embeds these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and
-       softmax give the 16 weights, which all channels share.
+    1. The image is sampled at the output pixels' centres, edges and corners, by interpolation
+       without parameters. From here on the ratio is exactly 2, whatever the images' sizes, and
+       everything is small.
+    2. Each output pixel is a weighted sum of the 3x3 samples on it. A strided convolution embeds
+       these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and softmax give
+       the nine weights, which all channels share.
 
     The embedding depends on local contrast alone: ``net(a * images + b) = a * net(images) + b``
     for ``a > 0``, and no statistics over the image are taken, so that crops give the same pixels
@@ -34,11 +34,11 @@ class DownsizeNetV2(ConvexResizer):
 
     Args:
         channels (int): Width of the network.
-        prior (str): Where training starts. ``'bilinear'`` gives the middle four samples all the
-            weight: at ratio 2 that is ``F.interpolate(mode='bilinear')``, at others its average
-            over half an output pixel. ``'antialias'`` is a triangle over all sixteen, about
-            ``F.interpolate(mode='bilinear', antialias=True)``. About 1 % of the weight is
-            spread over all samples, or those without would never learn.
+        prior (str): Where training starts. ``'bilinear'`` gives the sample at the centre all the
+            weight: that is ``F.interpolate(mode='bilinear')`` where an image shrinks to a quarter
+            at least. ``'antialias'`` is a triangle over all nine, about
+            ``F.interpolate(mode='bilinear', antialias=True)``. Of the weight 0.8 % is spread over
+            all samples, or those without would never learn.
         in_channels (int): Channels of the images.
         weights (str | Path, optional): Start from a trained resizer: a name or file that
             :mod:`dsnet_mm.resizers.pretrained` knows.
@@ -47,15 +47,16 @@ class DownsizeNetV2(ConvexResizer):
         ValueError: If an argument is out of range, or the weights are of another network.
         FileNotFoundError: If there are no such weights.
     """
-    # Weights of the four samples along one axis.
-    PRIORS = {'bilinear': (0., 1., 1., 0.), 'antialias': (1., 3., 3., 1.)}
+    # Weights of the three samples along one axis.
+    PRIORS = {'bilinear': (0., 1., 0.), 'antialias': (1., 2., 1.)}
 
-    # Samples beyond the image's edge: one for the window, two for a cell of the 3x3 convolution.
-    _MARGIN = 3
+    # Samples beyond the output's ends, for the 3x3 convolution.
+    _MARGIN = 2
     # Output pixels computed at once without gradients, so that what is in between stays in the
     # processor's cache.
     _PIXELS = 2**15
-    _TINY = 1e-30
+    # Keeps the gradient of black images finite: its power of -1.5 is in range.
+    _TINY = 1e-20
 
     def __init__(self,
                  channels: int = 16,
@@ -71,10 +72,9 @@ class DownsizeNetV2(ConvexResizer):
         line = torch.tensor(self.PRIORS[prior]) / sum(self.PRIORS[prior])
         weight = (line[:, None] * line).flatten() + 1e-3
         self.register_buffer('log_prior', (weight / weight.sum()).log(), persistent=False)
-        # 2x2 cells of 2x2 samples.
-        self.embedding = nn.Conv2d(4 * in_channels, channels, 2)
+        self.embedding = nn.Conv2d(in_channels, channels, 3, stride=2)
         self.context = nn.Conv2d(channels, channels, 3)
-        self.logits = nn.Conv2d(channels, 16, 1)
+        self.logits = nn.Conv2d(channels, 9, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -119,7 +119,7 @@ class DownsizeNetV2(ConvexResizer):
         return out
 
     def coefficients(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (N, 16, h, w) of the samples around each output pixel, row by row.
+        """The weights (N, 9, h, w) of the samples around each output pixel, row by row.
 
         Arguments and errors are those of :meth:`forward`.
         """
@@ -128,7 +128,7 @@ class DownsizeNetV2(ConvexResizer):
         return self._weights(samples)
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (16, h, w) that an untrained network gives the same samples."""
+        """The weights (9, h, w) that an untrained network gives the same samples."""
         return self.log_prior.exp()[:, None, None].expand(-1, *check_size(size))
 
     def _grid(self, images: Tensor, size: Size) -> sampling.Grid:
@@ -136,18 +136,16 @@ class DownsizeNetV2(ConvexResizer):
         return _grid(size_of(images), size, self._MARGIN, self.log_prior)
 
     def _samples(self, images: Tensor, grid: sampling.Grid) -> Tensor:
-        """(N, C, 2, 2, h + 3, w + 3) the dense samples: 2x2 in each cell."""
+        """(N, C, 2, 2, h + 3, w + 3) the dense samples, 2x2 in each cell: edge and centre."""
         images = to_float(images, self.log_prior.dtype)
+        if is_compiling():
+            return _samples_by_any_taps(images, grid)
         rows = weighted_sum(grid.y.weights[..., None],
                             (images.index_select(2, index) for index in grid.y.neighbours))
-        if len(grid.x.neighbours) == 1:  # the samples are the pixels
-            padded = F.pad(rows, (self._MARGIN, self._MARGIN, 0, 0), mode='replicate')
-            columns = [padded[..., ::2], padded[..., 1::2]]
-        else:
-            phases = zip(grid.x.weights.chunk(2, dim=1), grid.x.neighbours.chunk(2, dim=1))
-            columns = [weighted_sum(weights, (rows.gather(3, index.expand(*rows.shape[:3], -1))
-                                              for index in neighbours))
-                       for weights, neighbours in phases]
+        phases = zip(grid.x.weights.chunk(2, dim=1), grid.x.neighbours.chunk(2, dim=1))
+        columns = [weighted_sum(weights, (rows.gather(3, index.expand(*rows.shape[:3], -1))
+                                          for index in neighbours))
+                   for weights, neighbours in phases]
         return torch.stack([each.unflatten(2, (2, -1)) for each in columns], dim=3)
 
     def _resize(self, images: Tensor, grid: sampling.Grid) -> Tensor:
@@ -155,17 +153,18 @@ class DownsizeNetV2(ConvexResizer):
         weights = self._weights(samples)
         h, w = weights.shape[-2:]
         # The first cell is there for the 3x3 convolution.
-        values = (samples[:, :, i, j, 1 + y:1 + y + h, 1 + x:1 + x + w]
-                  for y in (0, 1) for i in (0, 1) for x in (0, 1) for j in (0, 1))
+        values = (samples[:, :, y % 2, x % 2, 1 + y // 2:1 + y // 2 + h, 1 + x // 2:1 + x // 2 + w]
+                  for y in range(3) for x in range(3))
         return weighted_sum(weights.unsqueeze(2).unbind(1), values)
 
     def _weights(self, samples: Tensor) -> Tensor:
-        """(N, 16, h, w) the weights of the samples."""
-        by_channel = self.embedding.weight.unflatten(1, (self.in_channels, 4))
+        """(N, 9, h, w) the weights of the samples."""
         # They sum to zero over each channel, whose brightness does not matter.
-        kernel = (by_channel - by_channel.mean(dim=(2, 3, 4), keepdim=True)).flatten(1, 2)
+        kernel = self.embedding.weight
+        kernel = kernel - kernel.mean(dim=(2, 3), keepdim=True)
+        # The strided convolution, on cells.
+        kernel = F.pixel_unshuffle(F.pad(kernel, (0, 1, 0, 1)), 2)
         contrast = F.conv2d(samples.flatten(1, 3), kernel)
-        # Relative to all features here, and to brightness: what is flat stays flat.
         # In single precision at least: half precision has no squares of pixels.
         wide = torch.promote_types(contrast.dtype, torch.float32)
         contrast = contrast.to(wide)
@@ -181,6 +180,13 @@ class DownsizeNetV2(ConvexResizer):
         features = pixels.relu()
         logits = _pointwise(self.logits, features, self.logits.bias + self.log_prior)
         return logits.softmax(dim=1, dtype=samples.dtype).unflatten(2, size)
+
+
+def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
+    """The same in a graph that leaves open how many neighbours a sample has."""
+    rows = (images[:, :, grid.y.neighbours] * grid.y.weights[..., None]).sum(dim=2)
+    samples = (rows[..., grid.x.neighbours] * grid.x.weights).sum(dim=3)
+    return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1)).transpose(3, 4)
 
 
 def _pointwise(conv: nn.Conv2d, features: Tensor, bias: Tensor) -> Tensor:
@@ -207,7 +213,8 @@ def _bands(size_in: Size, size_out: Size, rows: int, margin: int, dtype: torch.d
         even, odd = torch.arange(grid.y.weights.shape[1], device=device).chunk(2)
         for start in range(0, size_out[0], rows):
             stop = min(start + rows, size_out[0])
-            y = grid.y.select(torch.cat([even[start:stop + margin], odd[start:stop + margin]]))
+            cells = slice(start, stop + 1 + margin)
+            y = grid.y.select(torch.cat([even[cells], odd[cells]]))
             low, high = int(y.neighbours.min()), int(y.neighbours.max()) + 1
             y = y._replace(neighbours=y.neighbours - low)
             bands.append((slice(start, stop), slice(low, high), grid._replace(y=y)))

@@ -27,14 +27,13 @@ def interpolate(images: Tensor, coefficients: Tensor, grid: Grid) -> Tensor:
 
     Args:
         images (Tensor): (N, C, H, W).
-        coefficients (Tensor): (N, K, h, w) weights of the K neighbours, or (K, h, w) for all
-            images.
+        coefficients (Tensor): (N, 4, h, w) weights of P1 to P4.
         grid (Grid): Where the output pixels fall in the images.
 
     Returns:
         Tensor: (N, C, h, w), of the images' dtype.
     """
-    weights = coefficients.to(images.dtype).unsqueeze(-4).unbind(-3)
+    weights = coefficients.to(images.dtype).unsqueeze(2).unbind(1)
     return weighted_sum(weights, grid.select(images))
 
 

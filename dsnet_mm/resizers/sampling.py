@@ -6,7 +6,6 @@ on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=Fa
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers.size import Size
 
 import torch
@@ -14,49 +13,40 @@ from torch import Tensor
 
 
 class Axis(NamedTuple):
-    """The neighbours of each output pixel along one axis: ``taps`` of them, an even number, half
-    before the projected point and half after it.
+    """The neighbours of each output pixel along one axis: the one before the projected point and
+    the one after it, or as many as :func:`dense` takes.
 
     Attributes:
         neighbours (Tensor): (taps, size_out) their indices; beyond the edge that of the edge.
-        weights (Tensor): (taps, size_out) their weights in linear interpolation, antialiased as
-            far as the taps reach; zero beyond the edge.
-        offsets (Tensor): (taps, size_out) their positions relative to the projected point, in
-            pixels.
+        weights (Tensor): (taps, size_out) their weights in interpolation; zero beyond the edge.
+        fraction (Tensor): (size_out, ) distance of the projected point from the nearest neighbour
+            before it in pixels, in [0, 1].
         stride (int): How far the projected points are apart where that is a whole number of pixels
             above 1, otherwise 0.
         first (int): With a stride, the first of ``lower``.
     """
     neighbours: Tensor
     weights: Tensor
-    offsets: Tensor
-    stride: int
-    first: int
+    fraction: Tensor
+    stride: int = 0
+    first: int = 0
 
     @property
     def lower(self) -> Tensor:
-        """(size_out, ) index of the nearest neighbour before the projected point."""
-        return self.neighbours[len(self.neighbours) // 2 - 1]
+        """(size_out, ) index of the first neighbour."""
+        return self.neighbours[0]
 
-    @property
-    def fraction(self) -> Tensor:
-        """(size_out, ) distance from the lower neighbour in pixels, in [0, 1]."""
-        return -self.offsets[len(self.offsets) // 2 - 1]
-
-    def slices(self, size_in: int) -> list[slice] | None:
-        """The first neighbours of all output pixels as a slice of the input, the second ones, and
-        so on; None if they are not."""
-        taps, points = self.neighbours.shape
-        length = (points - 1) * self.stride + 1
-        starts = [self.first + tap - taps // 2 + 1 for tap in range(taps)]
-        if not self.stride or starts[0] < 0 or starts[-1] + length > size_in:
-            return None
-        return [slice(start, start + length, self.stride) for start in starts]
+    def slices(self) -> tuple[slice, slice]:
+        """With a stride, the first neighbours of all output pixels as a slice of the input, and the
+        second ones."""
+        length = (len(self.lower) - 1) * self.stride + 1
+        first, second = (slice(start, start + length, self.stride)
+                         for start in (self.first, self.first + 1))
+        return first, second
 
     def select(self, points: Tensor) -> 'Axis':
         """Those of some output pixels, in any order."""
-        return Axis(self.neighbours[:, points], self.weights[:, points], self.offsets[:, points],
-                    stride=0, first=0)
+        return Axis(self.neighbours[:, points], self.weights[:, points], self.fraction[points])
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
         """A part of the output's pixels.
@@ -73,40 +63,38 @@ class Axis(NamedTuple):
         """
         part = self._replace(neighbours=self.neighbours[:, start:stop],
                              weights=self.weights[:, start:stop],
-                             offsets=self.offsets[:, start:stop])
-        low = max(min(int(part.neighbours[0, 0]), int(part.lower[0]) - margin), 0)
+                             fraction=self.fraction[start:stop])
+        low = max(int(part.lower[0]) - margin, 0)
         high = max(int(part.neighbours[-1, -1]), int(part.lower[-1]) + margin) + 1
         return slice(low, high), part._replace(
             neighbours=part.neighbours - low, first=self.first + start * self.stride - low)
 
     def to(self, like: Tensor) -> 'Axis':
-        """The same on the device of a tensor, weights and offsets in its dtype."""
+        """The same on the device of a tensor, weights and fractions in its dtype."""
         return self._replace(neighbours=self.neighbours.to(like.device),
-                             weights=self.weights.to(like), offsets=self.offsets.to(like))
+                             weights=self.weights.to(like), fraction=self.fraction.to(like))
 
 
 class Grid(NamedTuple):
-    """The neighbours of each output pixel, row by row. With two taps along each axis they are the
-    paper's P1 (y lower, x lower), P2 (y lower, x upper), P3 and P4."""
+    """The neighbours of each output pixel, row by row: with two along each axis the paper's P1
+    (y lower, x lower), P2 (y lower, x upper), P3 and P4."""
     y: Axis
     x: Axis
 
     def prior(self) -> Tensor:
-        """(K, h, w) weights of the K neighbours in ``F.interpolate(mode='bilinear')``; with enough
-        taps for the ratio, in the antialiased one."""
+        """(4, h, w) weights of P1 to P4 in ``F.interpolate(mode='bilinear')``."""
         return (self.y.weights[:, None, :, None] * self.x.weights[:, None]).flatten(0, 1)
 
     def select(self, images: Tensor) -> Sequence[Tensor]:
-        """The first of the K neighbours of all output pixels (N, C, h, w), the second ones, and so
-        on.
+        """P1 to P4 of all output pixels, (N, C, h, w) each.
 
         Args:
             images (Tensor): (N, C, H, W).
         """
-        n, channels, height, width = images.shape
-        rows, columns = self.y.slices(height), self.x.slices(width)
-        if rows and columns:
-            return [images[:, :, row, column] for row in rows for column in columns]
+        if self.y.stride and self.x.stride:
+            return [images[:, :, row, column]
+                    for row in self.y.slices() for column in self.x.slices()]
+        n, channels, _, width = images.shape
         h, w = len(self.y.lower), len(self.x.lower)
         index = self.y.neighbours[:, None, :, None] * width + self.x.neighbours[:, None]
         selected = images.flatten(2).gather(2, index.flatten().expand(n, channels, -1))
@@ -118,60 +106,55 @@ class Grid(NamedTuple):
         return (y[:, None, :, None] + x[:, None]).sqrt().flatten(0, 1)  # ONNX has no hypot
 
 
-def project(size_in: Size, size_out: Size, window: int | str = 2, strided: bool = True) -> Grid:
-    """The neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
+def project(size_in: Size, size_out: Size, strided: bool = True) -> Grid:
+    """The four neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
 
     Args:
-        window (int | str): Taps along each axis, an even number; ``'auto'`` for twice the ratio,
-            rounded up to even.
         strided (bool): Look for strides.
 
     Returns:
         Grid: On the CPU, in single precision.
     """
-    return Grid(*(_project_axis(*sizes, window, strided) for sizes in zip(size_in, size_out)))
+    return Grid(*(_project_axis(*sizes, strided) for sizes in zip(size_in, size_out)))
 
 
 def dense(size_in: int, size_out: int, margin: int) -> Axis:
-    """The neighbours of points twice as dense as an output's pixels, along one axis.
+    """The neighbours of points twice as dense as an output's pixels, along one axis: the pixels'
+    centres and their edges.
 
-    Points up to two pixels apart are interpolated linearly, between two neighbours. Further apart
-    they are antialiased, with a triangle one pixel narrower on each side than the usual one: what
-    is blurred here cannot be sharpened later.
+    Points up to two pixels of the input apart are interpolated linearly, between two neighbours.
+    Further apart they are antialiased, with a triangle one pixel narrower on each side than the
+    usual one: what is blurred here cannot be sharpened later.
 
     Args:
-        margin (int): So many points beyond each edge are added, which repeat those at the edge.
+        margin (int): So many points beyond each end of the output are added, which repeat those at
+            the end.
 
     Returns:
-        Axis: On the CPU, in single precision; first the even points, then the odd ones.
+        Axis: On the CPU, in single precision; first the edges, then the centres.
     """
     reach = size_in / (2 * size_out) - 1
-    # Whole numbers alone, so that a graph can leave the sizes open, and with them the taps: the
-    # reach rounded up.
+    # Whole numbers alone, so that a graph can leave the sizes open, and with them the taps: twice
+    # the reach, rounded up.
     taps = 2 * max(1, (size_in - 1) // (2 * size_out))
-    axis = _axis(size_in, 2 * size_out, taps, reach)
-    if not is_compiling() and reach == 0:  # the points are the pixels
-        axis = axis._replace(neighbours=axis.neighbours[:1], weights=axis.weights[:1],
-                             offsets=axis.offsets[:1])
-    points = torch.arange(-margin, 2 * size_out + margin).clamp(0, 2 * size_out - 1)
-    return axis.select(torch.cat([points[::2], points[1::2]]))
+    points = torch.arange(-margin, 2 * size_out + margin + 2).clamp(0, 2 * size_out) / 2
+    return _axis(torch.cat([points[::2], points[1::2]]), size_in, size_out, taps, reach)
 
 
-def _project_axis(size_in: int, size_out: int, window: int | str, strided: bool) -> Axis:
-    taps = window if isinstance(window, int) else 2 * max(1, -(-size_in // size_out))
-    axis = _axis(size_in, size_out, taps, size_in / size_out)
+def _project_axis(size_in: int, size_out: int, strided: bool) -> Axis:
+    axis = _axis(torch.arange(size_out) + 0.5, size_in, size_out, taps=2, reach=1)
     strided = strided and size_in % size_out == 0 and size_in > size_out
     stride = size_in // size_out if strided else 0
     return axis._replace(stride=stride, first=max(stride - 1, 0) // 2)
 
 
-def _axis(size_in: int, size_out: int, taps: int, reach: float) -> Axis:
-    """The neighbours of each output pixel, weighted by a triangle with half the width ``reach``,
-    but at least 1 and at most as far as the taps reach."""
+def _axis(points: Tensor, size_in: int, size_out: int, taps: int, reach: float) -> Axis:
+    """The neighbours of points given in pixels of the output from its edge, weighted by a triangle
+    with half the width ``reach``, but at least 1 and at most as far as the taps reach."""
     # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
     # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
     ratio = torch.tensor(size_in / size_out, dtype=torch.float32).double()
-    point = ((torch.arange(size_out, dtype=torch.float64) + 0.5) * ratio - 0.5).float()
+    point = (points.double() * ratio - 0.5).float()
     neighbours = point.floor().long() + torch.arange(1 - taps // 2, 1 + taps // 2)[:, None]
     offsets = neighbours - point
     # A triangle, stretched as antialiasing does, but not beyond the taps.
@@ -179,7 +162,7 @@ def _axis(size_in: int, size_out: int, taps: int, reach: float) -> Axis:
     weights = (1 - offsets.abs() / half).clamp(min=0)
     weights[(neighbours < 0) | (neighbours >= size_in)] = 0
     weights = weights / weights.sum(dim=0)
-    return Axis(neighbours.clamp(0, size_in - 1), weights, offsets, stride=0, first=0)
+    return Axis(neighbours.clamp(0, size_in - 1), weights, -offsets[taps // 2 - 1])
 
 
 def nearest(size_in: int, size_out: int, device: torch.device | str = 'cpu') -> Tensor:

@@ -55,7 +55,7 @@ def resize(net: DownsizeNet, images: Tensor, size: Size) -> Tensor:
     weight = net.logits.weight
     dtype = images.dtype if images.is_floating_point() else weight.dtype
     size_in, budget = tuple(images.shape[-2:]), pixels(images.device)
-    key = size_in, size, net.window, len(net.texture or ()) // 2, budget, dtype, images.device
+    key = size_in, size, len(net.texture or ()) // 2, budget, dtype, images.device
     tiles = cut(*key)
     constants = _constants(net, key, tiles)
     keep_freed_memory()
@@ -82,19 +82,19 @@ def keep_freed_memory() -> None:
 
 
 @lru_cache(maxsize=16)
-def cut(size_in: Size, size_out: Size, window: int | str, margin: int, budget: int,
-        dtype: torch.dtype, device: torch.device) -> list[Tile]:
+def cut(size_in: Size, size_out: Size, margin: int, budget: int, dtype: torch.dtype,
+        device: torch.device) -> list[Tile]:
     """The tiles of a resize.
 
     Args:
         margin (int): Pixels around the projected points that the convolutions see.
         budget (int): Pixels of the input that a tile should have at most.
-        dtype (torch.dtype): Of weights and offsets.
+        dtype (torch.dtype): Of weights and fractions.
         device (torch.device): Of the grids.
     """
     # Tensors made in inference mode could not be used outside of it, and they are kept.
     with torch.inference_mode(False):
-        grid = sampling.project(size_in, size_out, window)
+        grid = sampling.project(size_in, size_out)
         # Rows are read one after the other: long ones, but so many that their margins cost little.
         width = min(size_in[1], max(1, math.isqrt(32 * budget)))
         height = max(1, budget // width)
@@ -119,9 +119,7 @@ def _even_parts(length: int, number: int) -> list[slice]:
 def _constants(net: DownsizeNet, key: tuple,
                tiles: list[Tile]) -> Sequence[Constants | None]:
     """Those of every tile, from the last time if nothing has changed; None for what is not kept."""
-    neighbours = math.prod(len(axis.neighbours) for axis in tiles[0].grid)
-    maps = net.logits.out_channels + net.bilinear_prior * neighbours
-    number = maps * math.prod(key[1])
+    number = 4 * (1 + net.bilinear_prior) * math.prod(key[1])
     if number * net.logits.weight.element_size() > _KEPT_BYTES:
         return [None] * len(tiles)
     # By value: what averages or loads weights does not always leave another trace.

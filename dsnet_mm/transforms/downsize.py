@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.resizers import ConvexResizer, DownsizeNet, OutputSize
+from dsnet_mm.resizers.sampling import nearest
 from dsnet_mm.resizers.size import Size, check_size
 from dsnet_mm.transforms.frozen import FrozenResizer
 from dsnet_mm.transforms.pil import resize_pil
@@ -16,7 +17,10 @@ from torchvision.transforms import v2
 
 
 class Downsize(v2.Transform):
-    """Resizes images by a resizer; boxes, masks and key points follow as in ``v2.Resize``.
+    """Resizes images by a resizer; boxes and key points follow as in ``v2.Resize``.
+
+    Masks take the pixel in which each output pixel's centre falls (``nearest-exact``), where images
+    and boxes are; ``v2.Resize`` takes that of its corner, up to half an output pixel away.
 
     ::
 
@@ -69,6 +73,11 @@ class Downsize(v2.Transform):
             return resize_pil(inpt, size, self.resizer)
         if isinstance(inpt, (tv_tensors.Image, tv_tensors.Video)):
             return tv_tensors.wrap(self._resize(inpt.as_subclass(Tensor), size), like=inpt)
+        if isinstance(inpt, tv_tensors.Mask):
+            rows = nearest(height, size[0], inpt.device)
+            columns = nearest(width, size[1], inpt.device)
+            pixels = inpt.as_subclass(Tensor)[..., rows[:, None], columns]
+            return tv_tensors.wrap(pixels, like=inpt)
         if isinstance(inpt, tv_tensors.TVTensor):
             return v2.Resize(size, antialias=True)(inpt)
         return self._resize(inpt, size)

@@ -75,6 +75,19 @@ def test_a_file_of_another_kind(file, trained):
             build_resizer(dict(type=name, weights=str(file)))
 
 
+@pytest.mark.parametrize('window', [4, 'auto'])
+def test_weights_of_a_larger_window_are_refused(window, tmp_path):
+    net, path = DownsizeNet(), tmp_path / 'old.safetensors'
+    net.logits = torch.nn.Conv2d(32, 16, 1)
+    pretrained.save(net, path, dict(window=window))
+    remedy = 'DownsizeNetV2 .*commit 9598a05'
+    for build in (DownsizeNet.from_pretrained, lambda file: build_resizer(dict(weights=file))):
+        with pytest.raises(ValueError, match=f'window must be 2, got {window!r}: .*{remedy}'):
+            build(path)
+    with pytest.raises(ValueError, match=f'{path} *.*is for 16 neighbours.*{remedy}'):
+        DownsizeNet(weights=path)
+
+
 def test_resetting_and_initialising_keep_the_weights(file, trained):
     net = ConvexResizer.from_pretrained(file)
     torch.nn.init.zeros_(net.logits.weight)

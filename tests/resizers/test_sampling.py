@@ -1,5 +1,3 @@
-import math
-
 from dsnet_mm.resizers import sampling
 
 import pytest
@@ -24,21 +22,23 @@ def test_bilinear_geometry_is_that_of_interpolate(size_in, size_out):
     assert axis.fraction.min() >= 0 and axis.fraction.max() <= 1
 
 
-@given(length, length)
-def test_auto_window_is_that_of_antialiasing(size_in, size_out):
+@given(length, length, st.integers(0, 4))
+def test_dense_points_up_to_two_pixels_apart_are_those_of_interpolate(size_in, size_out, margin):
+    size_out = max(size_out, -(-size_in // 4))
     noise = torch.rand(size_in, generator=torch.Generator().manual_seed(0))
-    axis = sampling.project((1, size_in), (1, size_out), window='auto').x
-    reference = F.interpolate(noise[None, None, None], (1, size_out), mode='bilinear',
-                              antialias=True)[0, 0, 0]
-    torch.testing.assert_close(interpolated(noise, axis), reference, rtol=0, atol=1e-5)
-    assert len(axis.neighbours) == 2 * max(1, math.ceil(size_in / size_out))
+    reference = F.interpolate(noise[None, None], 2 * size_out, mode='linear')[0, 0]
+    reference = torch.cat([reference[:1].expand(margin), reference,
+                           reference[-1:].expand(margin)])
+    axis = sampling.dense(size_in, size_out, margin)
+    torch.testing.assert_close(interpolated(noise, axis),
+                               torch.cat([reference[::2], reference[1::2]]), rtol=0, atol=1e-5)
 
 
-def test_a_window_too_small_for_antialiasing_stretches_as_far_as_it_reaches():
-    axis = sampling.project((1, 40), (1, 4), window=4).x
-    # Output pixel 1 falls on 14.5: halfway between the second and the third of four taps.
-    assert axis.neighbours[:, 1].tolist() == [13, 14, 15, 16]
-    torch.testing.assert_close(axis.weights[:, 1], torch.tensor([1, 3, 3, 1]) / 8)
+def test_dense_points_further_apart_are_antialiased():
+    axis = sampling.dense(40, 4, margin=0)
+    # Of points 5 pixels apart, the second falls on 7: first among the odd ones.
+    assert axis.neighbours[:, 4].tolist() == [4, 5, 6, 7, 8, 9, 10, 11]
+    torch.testing.assert_close(axis.weights[:, 4], torch.tensor([1, 2, 3, 4, 3, 2, 1, 0]) / 16)
 
 
 @pytest.mark.parametrize('size_in, size_out', [(1920, 1079), (7680, 4096), (7681, 1234)])

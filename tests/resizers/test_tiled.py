@@ -22,9 +22,8 @@ HALF = [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.skipif(
 side = st.integers(1, 60)
 ratio = st.integers(1, 5)
 KWARGS = st.fixed_dictionaries(dict(
-    num_convs=st.sampled_from([2, 3, 4]), window=st.sampled_from([2, 4, 6, 'auto']),
-    activation=st.sampled_from(DownsizeNet.ACTIVATIONS), bilinear_prior=st.booleans(),
-    use_distance=st.booleans()))
+    num_convs=st.sampled_from([2, 3, 4]), activation=st.sampled_from(DownsizeNet.ACTIVATIONS),
+    bilinear_prior=st.booleans(), use_distance=st.booleans()))
 
 
 def trained(**kwargs) -> DownsizeNet:
@@ -64,12 +63,11 @@ def test_whole_ratios(kwargs, ratio_y, ratio_x, h, w, budget):
         check_agreement(trained(**kwargs).double(), images, (h, w), 1e-8)
 
 
-@pytest.mark.parametrize('window', [2, 4, 'auto'])
 @pytest.mark.parametrize('size_in, size_out', [
     ((300, 300), (160, 160)), ((768, 768), (230, 230)), ((720, 1280), (360, 640)),
     ((513, 2500), (179, 1000))])
-def test_real_sizes_in_single_precision(size_in, size_out, window):
-    net = DownsizeNet(window=window)
+def test_real_sizes_in_single_precision(size_in, size_out):
+    net = DownsizeNet()
     torch.nn.init.normal_(net.logits.weight, std=0.3)
     check_agreement(net, 255 * torch.rand(1, 3, *size_in), size_out, 255e-5)
 
@@ -109,7 +107,7 @@ def test_half_precision(dtype, small_tiles):
 
 @pytest.mark.parametrize('size', [(6, 7), (4, 7), (5, 3)], ids=['strided', 'mixed', 'selected'])
 def test_gradients_against_finite_differences(size):
-    net = trained(channels=3, window=2).double()
+    net = trained(channels=3).double()
     images = torch.rand(2, 3, 12, 14).double().requires_grad_()
     names, values = zip(*net.named_parameters())
     assert torch.autograd.gradcheck(
@@ -118,10 +116,9 @@ def test_gradients_against_finite_differences(size):
         (images, *(v.detach().requires_grad_() for v in values)), atol=1e-4)
 
 
-@pytest.mark.parametrize('window', [2, 'auto'])
 @pytest.mark.parametrize('size', [(12, 14), (10, 9)])
-def test_gradients_are_those_of_the_plain_way(size, window):
-    net, images = trained(window=window).double(), torch.rand(2, 3, 24, 28).double()
+def test_gradients_are_those_of_the_plain_way(size):
+    net, images = trained().double(), torch.rand(2, 3, 24, 28).double()
     weight = torch.rand(2, 3, *size)
     fast, plain = (torch.autograd.grad((way(images, size) * weight).sum(), list(net.parameters()))
                    for way in (net, net.plain))
@@ -207,7 +204,7 @@ def test_what_inference_mode_keeps_serves_training():
 
 
 def test_tiles_cover_the_output_once():
-    tiles = tiled.cut((700, 5000), (333, 1700), 2, 2, 2**16, torch.float32, torch.device('cpu'))
+    tiles = tiled.cut((700, 5000), (333, 1700), 2, 2**16, torch.float32, torch.device('cpu'))
     count = torch.zeros(333, 1700)
     for tile in tiles:
         count[tile.rows, tile.columns] += 1

@@ -2,6 +2,7 @@ from dsnet_mm.config import RESIZER
 from dsnet_mm.registry import build_resizer
 
 import arms
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,19 +18,29 @@ def test_every_arm_resizes(name):
 @pytest.mark.parametrize('name, options', [
     ('bilinear', dict(mode='bilinear')), ('bicubic', dict(mode='bicubic')),
     ('area', dict(mode='area')), ('nearest', dict(mode='nearest')),
-    ('antialias', dict(mode='bilinear', antialias=True)), ('downsizenet', dict(mode='bilinear')),
-    ('downsizenet-auto', dict(mode='bilinear', antialias=True))])
+    ('antialias', dict(mode='bilinear', antialias=True)), ('downsizenet', dict(mode='bilinear'))])
 def test_arms_start_as_what_they_are_named_after(name, options):
     images = torch.rand(2, 3, 30, 40) * 255
     small = build_resizer(arms.parse_arm(name)[1])(images, (11, 13))
     torch.testing.assert_close(small, F.interpolate(images, (11, 13), **options), rtol=0, atol=1e-2)
 
 
+@pytest.mark.parametrize('name, antialias', [
+    ('downsizenet-v2', False), ('downsizenet-v2-antialias', True)])
+def test_v2_starts_close_to_what_its_prior_says(name, antialias):
+    """At half the size away from the border, but for the few percent from which it learns."""
+    images = torch.rand(2, 3, 30, 40) * 255
+    small = build_resizer(arms.parse_arm(name)[1])(images, (15, 20))
+    expected = F.interpolate(images, (15, 20), mode='bilinear', antialias=antialias)
+    inside = np.s_[:, :, 1:-1, 1:-1]
+    torch.testing.assert_close(small[inside], expected[inside], rtol=0, atol=0.02 * 255)
+
+
 def test_an_arm_of_ones_own():
-    name, resizer = arms.parse_arm("wide=dict(type='DownsizeNet', channels=32, window='auto', "
+    name, resizer = arms.parse_arm("wide=dict(type='DownsizeNet', channels=32, window=2, "
                                    "init_cfg=dict(type='Normal', std=0.1))")
     assert name == 'wide'
-    assert resizer == dict(type='DownsizeNet', channels=32, window='auto',
+    assert resizer == dict(type='DownsizeNet', channels=32, window=2,
                            init_cfg=dict(type='Normal', std=0.1))
 
 

@@ -112,8 +112,11 @@ def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
 
 def test_finished_it_does_nothing_again_and_refuses_other_options(config, tmp_path, run_tool):
     out = tmp_path / 'out'
-    arguments = [config, '--arms', 'bilinear', '--seeds', 3, '--work-dir', out]
+    arguments = [config, '--arms', 'bilinear', '--seeds', 3, '--work-dir', out, '--metric',
+                 'pascal_voc/pooled_AP50']
     run_tool('tools/compare.py', *arguments)
+    run, = json.loads((out / 'results.json').read_text())['runs']
+    assert [step for step, _ in run['curve']] == [1, 2] and run['curve'][-1][1] == run['value']
     before = modified(out, '*.json')
     run_tool('tools/compare.py', *arguments)
     assert modified(out, '*.json') == before
@@ -344,7 +347,7 @@ def test_fresh_forgets_everything(config, tmp_path):
 def test_a_run_that_has_nothing_to_lose_may_change(config, tmp_path):
     """One that crashed at once, of a typing error."""
     arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out'), '--arms']
-    for width in ('widnow', 'window'):
+    for width in ('chanels', 'channels'):
         arm = f"mine=dict(type='DownsizeNet', {width}=4)"
         _, [run], _ = compare.prepare(compare.parse_args([*arguments, arm]))
         assert width in run.config_file.read_text()

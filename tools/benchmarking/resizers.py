@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 RESIZERS = {
     **{name: ARMS[name] for name in ('bilinear', 'antialias', 'area', 'bicubic')},
     **{f'downsizenet-{n}': dict(type='DownsizeNet', num_convs=n) for n in (2, 3, 4)},
-    **{name: ARMS[name] for name in ('downsizenet-auto', 'muller', 'talebi-milanfar')},
+    **{name: ARMS[name] for name in ('downsizenet-v2', 'muller', 'talebi-milanfar')},
 }
 # The paper's description, layer by layer on the whole image.
 PLAIN = 'downsizenet-2, plain'

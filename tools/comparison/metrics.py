@@ -11,7 +11,9 @@ from mmseg.evaluation import IoUMetric
 class DetailedVOCMetric(VOCMetric):
     """Keeps the AP per class, and the mAP of the smallest, middle and largest third of objects.
 
-    Sizes are square roots of areas, in pixels of the original image."""
+    Sizes are square roots of areas, in pixels of the original image. Also gives ``pooled_AP50``:
+    one AP at an IoU of 0.5, for which the detections of all classes are ranked together, so that a
+    class weighs as much as it has objects and a rare one adds little noise."""
     per_class: dict[str, float]
     per_size: dict[str, float]
 
@@ -25,6 +27,10 @@ class DetailedVOCMetric(VOCMetric):
                   f'medium (to {high:.0f} px)': (low, high),
                   f'large (>{high:.0f} px)': (high, 1e5)}
 
+        pooled, _ = eval_map(*_one_class(found, truth), iou_thr=0.5, eval_mode=self.eval_mode,
+                             use_legacy_coordinate=True, logger='silent')
+        metrics['pooled_AP50'] = float(pooled)
+
         def evaluate(scale_ranges: list | None) -> list:
             """mAP and per-class results at each IoU threshold."""
             return [eval_map(found, truth, scale_ranges=scale_ranges, iou_thr=threshold,
@@ -37,6 +43,18 @@ class DetailedVOCMetric(VOCMetric):
         self.per_class = dict(zip(self.dataset_meta['classes'], per_class.tolist()))
         self.per_size = dict(zip(ranges, per_size.tolist()))
         return metrics
+
+
+def _one_class(found: list, truth: list) -> tuple[list, list]:
+    """Every class of an image as an image of its own, all of them of one and the same class."""
+    pairs = [([boxes], dict(bboxes=image['bboxes'][of_class], labels=0 * image['labels'][of_class],
+                            bboxes_ignore=image['bboxes_ignore'][ignored],
+                            labels_ignore=0 * image['labels_ignore'][ignored]))
+             for per_class, image in zip(found, truth)
+             for label, boxes in enumerate(per_class)
+             for of_class, ignored in [(image['labels'] == label, image['labels_ignore'] == label)]
+             if len(boxes) or of_class.any()]
+    return [boxes for boxes, _ in pairs], [image for _, image in pairs]
 
 
 class DetailedIoUMetric(IoUMetric):

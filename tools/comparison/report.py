@@ -17,6 +17,7 @@ from .statistics import breakdown, paired, verdict
 Rows = list[list[str]]
 NOTHING = '–'
 PARTS = {'Object sizes': 'per_size', 'Classes': 'per_class'}
+PAIRS = 'Each minus each before it'
 PART_NOTE = 'means over the seeds, and differences over the seeds that both finished'
 
 
@@ -74,6 +75,21 @@ def main_table(results: dict) -> Rows:
               for key in ('params', 'resizer_params')),
             number(arm['ms_per_image']),
             NOTHING if arm['moved'] is None else f'{arm["moved"]:.1f}%'])
+    return rows
+
+
+def pairs_table(results: dict) -> Rows:
+    """Each arm minus each one before it; no rows where there are two arms only."""
+    names, scale = list(results['arms']), SCALE[results['unit']]
+    seeds = {name: arm['seeds'] for name, arm in results['arms'].items()}
+    if len(names) < 3:
+        return []
+    rows = [['minus, points (95% CI)', *names[:-1]]]
+    for index, name in enumerate(names[1:], 1):
+        pairs = (paired(seeds[name], seeds[other]) for other in names[:index])
+        cells = [NOTHING if pair['mean'] is None else f'{difference(pair, scale)}, {verdict(pair)}'
+                 for pair in pairs]
+        rows.append([name, *cells, *[''] * (len(names) - 1 - index)])
     return rows
 
 
@@ -169,6 +185,8 @@ def markdown(results: dict) -> str:
         for run in results['failed']:
             lines += [f'{escape(run["arm"])}, seed {run["seed"]}, ended with', '',
                       textwrap.indent(run['log'], '    '), '']
+    if pairs := pairs_table(results):
+        lines += [f'## {PAIRS}', '', *markdown_table(pairs), '']
     for title, part in PARTS.items():
         if means(results, part):
             lines += [f'## {title}', '', f'{escape(results["metric"])} in percent: {PART_NOTE}.',
@@ -197,7 +215,8 @@ def html(results: dict, images: Sequence[dict]) -> str:
              for title, part in PARTS.items() if means(results, part)]
     return environment.get_template('report.html.j2').render(
         results=results, compared=compared(results), summary=summary(results),
-        table=main_table(results), notes=notes(results), parts=parts, part_note=PART_NOTE,
+        table=main_table(results), pairs=pairs_table(results), pairs_title=PAIRS,
+        notes=notes(results), parts=parts, part_note=PART_NOTE,
         figures=[_image(plot) for plot in plots(results)], how=how(results), gallery=images)
 
 

@@ -14,7 +14,7 @@ model = dict(
         type='DepthwiseSeparableASPPHead', in_channels=320, in_index=3, channels=64,
         dilations=(1, 3, 6, 9), c1_in_channels=24, c1_channels=16, dropout_ratio=0.1,
         num_classes=2, norm_cfg=norm_cfg, align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
+        loss_decode=dict(type='dsnet_mm.ClassWeightedCrossEntropyLoss', class_weight=[1, 1])),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -8,7 +8,7 @@ train_pipeline = [
     dict(type='RandomCrop', crop_size=(320, 320)),
     dict(type='RandomRotFlip', rotate_prob=0, flip_prob=1),  # quarter turns and flips
     dict(type='PhotoMetricDistortion', brightness_delta=10, contrast_range=(0.8, 1.2),
-         saturation_range=(0.8, 1.2), hue_delta=1),
+         saturation_range=(1, 1), hue_delta=1),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [

@@ -151,15 +151,20 @@ def test_both_reports_have_the_same_tables(results, tmp_path):
     write_reports(results, tmp_path)
     markdown = (tmp_path / 'report.md').read_text()
     page = Page(tmp_path)
-    main, sizes, classes = page.tables
+    main, pairs, sizes, classes = page.tables
     assert [f'| {" | ".join(row)} |' for row in main[1:]] == TABLE
+    # Area minus downsizenet: -5 and -2 with standard deviation 2.1213.
+    assert pairs[1:] == [
+        ['downsizenet', '+3.33 (0.46 to 6.20), better', ''],
+        ['area', '−0.50 (−6.85 to 5.85), no difference shown',
+         '−3.50 (−22.56 to 15.56), no difference shown']]
     # The mean of downsizenet is 43.33 and its class cat lies 10 points above; area lacks seed 2,
     # over the other two its difference is -0.5.
     assert classes[1:] == [['cat', '50.0', '53.3', '44.5', '+3.3', '−0.5'],
                            ['dog', '30.0', '33.3', '24.5', '+3.3', '−0.5']]
     assert sizes[1:] == [['small', '32.0', '34.7', '27.6', '+2.7', '−0.4'],
                          ['large', '–', '–', '–', '–', '–']]
-    for row in [*main[1:], *sizes[1:], *classes[1:]]:
+    for row in [*main[1:], *pairs[1:], *sizes[1:], *classes[1:]]:
         assert f'| {" | ".join(row)} |\n' in markdown
     assert 'not adjusted for multiple comparisons' in markdown
     assert 'not adjusted for multiple comparisons' in page.text

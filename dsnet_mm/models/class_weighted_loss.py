@@ -1,0 +1,43 @@
+"""The cross-entropy loss of a segmenter with a weight for each class."""
+from collections.abc import Sequence
+
+from dsnet_mm.registry import MODELS
+
+import torch.nn.functional as F
+from mmseg.models.losses import CrossEntropyLoss
+from torch import Tensor
+
+
+@MODELS.register_module()
+class ClassWeightedCrossEntropyLoss(CrossEntropyLoss):
+    """mmseg's ``CrossEntropyLoss`` with class weights, where some pixels are ignored.
+
+    As PyTorch's, it divides by the weights of all pixels that count. mmseg's own does so in OneDL's
+    version; the original one fails on ignored pixels.
+
+    Args:
+        class_weight (Sequence[float]): One for each class.
+        loss_weight (float): Factor of the loss.
+        loss_name (str): Its name in the log.
+    """
+
+    def __init__(self, class_weight: Sequence[float], loss_weight: float = 1.0,
+                 loss_name: str = 'loss_ce') -> None:
+        super().__init__(class_weight=list(class_weight), loss_weight=loss_weight,
+                         loss_name=loss_name, avg_non_ignore=True)
+
+    def forward(self, cls_score: Tensor, label: Tensor, weight: Tensor | None = None,
+                ignore_index: int = -100) -> Tensor:
+        """Logits (N, classes, H, W) and labels (N, H, W) to the loss, 0 if all are ignored.
+
+        Raises:
+            ValueError: If pixels have weights, from a head's ``sampler``.
+        """
+        if weight is not None:
+            raise ValueError('ClassWeightedCrossEntropyLoss has no weights of pixels: remove the '
+                             "head's sampler")
+        class_weight = cls_score.new_tensor(self.class_weight)
+        loss = F.cross_entropy(cls_score, label, class_weight, ignore_index=ignore_index,
+                               reduction='sum')
+        total = class_weight[label[label != ignore_index]].sum()
+        return self.loss_weight * loss / total.clamp(min=class_weight.min())
