@@ -20,7 +20,8 @@ def _forget() -> None:
 
 def learned(kind: type[ConvexResizer]) -> ConvexResizer:
     net = kind()
-    torch.nn.init.normal_(net.logits.weight, std=0.3)
+    # That of V2 must go far from its prior.
+    torch.nn.init.normal_(net.logits.weight, std=5 if kind is DownsizeNetV2 else 0.3)
     return net
 
 
@@ -33,12 +34,12 @@ def test_resizer_in_one_graph_for_all_sizes(kind):
         images = 255 * torch.rand(2, 3, *size_in)
         weight = torch.rand(2, 3, *size_out)
         expected, out = net(images, size_out), compiled(images, size_out)
-        torch.testing.assert_close(out, expected, rtol=0, atol=255e-5)
+        torch.testing.assert_close(out, expected, rtol=0, atol=255e-4)
         torch.testing.assert_close(*(torch.autograd.grad((o * weight).sum(), net.logits.weight)
                                      for o in (out, expected)), rtol=1e-3, atol=1e-2)
         with torch.no_grad():
             torch.testing.assert_close(compiled(images, size_out), expected.detach(), rtol=0,
-                                       atol=255e-5)
+                                       atol=255e-4)
 
 
 def test_images_of_any_size_share_a_graph():
@@ -47,7 +48,8 @@ def test_images_of_any_size_share_a_graph():
     compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=counter)
     for size in [(60, 80), (62, 86), (31, 43), (20, 30), (300, 75)]:
         images = torch.rand(2, 3, *size)
-        torch.testing.assert_close(compiled(images, (31, 43)), net(images, (31, 43)))
+        torch.testing.assert_close(compiled(images, (31, 43)), net(images, (31, 43)), rtol=0,
+                                   atol=1e-4)
     assert counter.frame_count == 1
 
 

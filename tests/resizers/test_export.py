@@ -25,7 +25,8 @@ class Resizing(nn.Module):
 @pytest.mark.parametrize('kind', [DownsizeNet, DownsizeNetV2])
 def test_one_graph_for_all_sizes(kind, output_size):
     net = kind().requires_grad_(False)
-    nn.init.normal_(net.logits.weight)
+    # That of V2 must go far from its prior.
+    nn.init.normal_(net.logits.weight, std=5 if kind is DownsizeNetV2 else 1)
     anything = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     exported = torch.export.export(
         Resizing(net, output_size), (torch.rand(2, 3, 64, 80), ), dynamic_shapes=(anything, ),
@@ -33,4 +34,4 @@ def test_one_graph_for_all_sizes(kind, output_size):
     for number, *size in SIZES:
         images = 255 * torch.rand(number, 3, *size)
         torch.testing.assert_close(exported(images), net(images, output_size(*size)),
-                                   rtol=0, atol=255e-5)
+                                   rtol=0, atol=255e-4)
