@@ -48,9 +48,21 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
 
 def complete(config: dict) -> dict:
     """A resizer's config; with ``weights`` in it also the type and the arguments that these were
-    trained with, where no others are given. Raises what :func:`read` does."""
+    trained with, where no others are given.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        ValueError: If their file is broken, or they are of another type of this package.
+    """
     weights = config.get('weights')
-    return config if weights is None else {**read(weights)[0], **config}
+    if weights is None:
+        return config
+    trained, _ = read(weights)
+    kind = str(config.get('type', trained['type'])).removeprefix('dsnet_mm.')
+    if kind != trained['type'] and '.' not in kind:  # a user's own has a scope
+        raise ValueError(f'the weights {str(weights)!r} are of a {trained["type"]}, not of a '
+                         f'{kind}: leave out the type')
+    return {**trained, **config}
 
 
 def save(net: nn.Module, file: str | Path, config: dict) -> None:

@@ -2,10 +2,11 @@
 import shutil
 
 from dsnet_mm.preprocessors.det import DownsizeDetDataPreprocessor
-from dsnet_mm.resizers import DownsizeNet
+from dsnet_mm.resizers import ConvexResizer, DownsizeNet, DownsizeNetV2
 
 import pytest
 import torch
+import torch._dynamo.testing
 from mmdet.structures import DetDataSample
 
 pytestmark = pytest.mark.skipif(shutil.which('c++') is None or torch.__version__ < '2.2',
@@ -17,14 +18,16 @@ def _forget() -> None:
     torch._dynamo.reset()  # what other tests compiled counts towards its limit
 
 
-def learned() -> DownsizeNet:
-    net = DownsizeNet()
+def learned(kind: type[ConvexResizer]) -> ConvexResizer:
+    net = kind()
     torch.nn.init.normal_(net.logits.weight, std=0.3)
     return net
 
 
-def test_resizer_in_one_graph_for_all_sizes():
-    net = learned()
+@pytest.mark.parametrize('kind', [
+    DownsizeNet, pytest.param(DownsizeNetV2, marks=pytest.mark.slow)])
+def test_resizer_in_one_graph_for_all_sizes(kind):
+    net = learned(kind)
     compiled = torch.compile(net, fullgraph=True, dynamic=True)
     for size_in, size_out in [((60, 80), (31, 43)), ((64, 80), (32, 40)), ((75, 66), (31, 31))]:
         images = 255 * torch.rand(2, 3, *size_in)
@@ -38,11 +41,22 @@ def test_resizer_in_one_graph_for_all_sizes():
                                        atol=255e-5)
 
 
-def test_whole_preprocessor():
+def test_images_of_any_size_share_a_graph():
+    """Whatever their ratio, and with it the number of neighbours, is."""
+    net, counter = learned(DownsizeNetV2), torch._dynamo.testing.CompileCounter()
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=counter)
+    for size in [(60, 80), (62, 86), (31, 43), (20, 30), (300, 75)]:
+        images = torch.rand(2, 3, *size)
+        torch.testing.assert_close(compiled(images, (31, 43)), net(images, (31, 43)))
+    assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize('kind', [DownsizeNet, DownsizeNetV2])
+def test_whole_preprocessor(kind):
     preprocessor = DownsizeDetDataPreprocessor(
         mean=[120.] * 3, std=[60.] * 3, bgr_to_rgb=True, pad_size_divisor=32,
         target_size=(31, 43))
-    preprocessor.resizer = learned()
+    preprocessor.resizer = learned(kind)
     compiled = torch.compile(preprocessor)
     for size in [(60, 80), (64, 90)]:
         meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))

@@ -1,5 +1,5 @@
 """torch.export: one graph for all sizes."""
-from dsnet_mm.resizers import DownsizeNet, OutputSize
+from dsnet_mm.resizers import ConvexResizer, DownsizeNet, DownsizeNetV2, OutputSize
 
 import pytest
 import torch
@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 pytestmark = pytest.mark.skipif(not hasattr(torch.compiler, 'is_exporting'),
                                 reason='PyTorch before 2.7')
-SIZES = [(1, 60, 80), (3, 50, 33), (2, 20, 20), (1, 90, 301), (2, 31, 86)]
+# Ratios from one third to 24.
+SIZES = [(1, 60, 80), (3, 50, 33), (2, 20, 20), (1, 90, 301), (2, 31, 86), (1, 62, 1032),
+         (1, 200, 15), (2, 300, 300), (1, 155, 43), (1, 124, 172)]
 
 
 class Resizing(nn.Module):
-    def __init__(self, net: DownsizeNet, output_size: OutputSize) -> None:
+    def __init__(self, net: ConvexResizer, output_size: OutputSize) -> None:
         super().__init__()
         self.net, self.output_size = net, output_size
 
@@ -20,8 +22,9 @@ class Resizing(nn.Module):
 
 
 @pytest.mark.parametrize('output_size', [OutputSize((31, 43)), OutputSize(scale=0.3)], ids=str)
-def test_one_graph_for_all_sizes(output_size):
-    net = DownsizeNet().requires_grad_(False)
+@pytest.mark.parametrize('kind', [DownsizeNet, DownsizeNetV2])
+def test_one_graph_for_all_sizes(kind, output_size):
+    net = kind().requires_grad_(False)
     nn.init.normal_(net.logits.weight)
     anything = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     exported = torch.export.export(

@@ -2,21 +2,23 @@
 import json
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet
+from dsnet_mm import DownsizeNet, DownsizeNetV2
 from dsnet_mm.preprocessors.det import DownsizeDetDataPreprocessor
 from dsnet_mm.registry import build_resizer
-from dsnet_mm.resizers import pretrained
+from dsnet_mm.resizers import ConvexResizer, pretrained
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-OPTIONS = dict(num_convs=3, channels=4, activation='sigmoid')
+OPTIONS: dict[type[ConvexResizer], dict] = {
+    DownsizeNet: dict(num_convs=3, channels=4, activation='sigmoid'),
+    DownsizeNetV2: dict(channels=4, prior='antialias')}
 
 
-@pytest.fixture
-def trained() -> DownsizeNet:
-    net = DownsizeNet(**OPTIONS)
+@pytest.fixture(params=OPTIONS, ids=lambda kind: kind.__name__)
+def trained(request) -> ConvexResizer:
+    net = request.param(**OPTIONS[request.param])
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
     return net
@@ -25,7 +27,7 @@ def trained() -> DownsizeNet:
 @pytest.fixture
 def file(trained, tmp_path) -> Path:
     path = tmp_path / 'trained.safetensors'
-    pretrained.save(trained, path, OPTIONS)
+    pretrained.save(trained, path, OPTIONS[type(trained)])
     return path
 
 
@@ -36,20 +38,41 @@ def same(net: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def test_a_file_holds_the_network_and_its_arguments(file, trained, tmp_path):
+    kind = type(trained)
     config, state = pretrained.read(file)
-    assert config == {'type': 'DownsizeNet', **OPTIONS}
+    assert config == {'type': kind.__name__, **OPTIONS[kind]}
     assert state.keys() == trained.state_dict().keys()
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    for net in (kind.from_pretrained(file), ConvexResizer.from_pretrained(file)):
+        assert type(net) is kind and same(net, trained)
+
+
+def test_other_arguments_are_given_beside_the_file(tmp_path):
+    file = tmp_path / 'trained.safetensors'
+    pretrained.save(DownsizeNet(activation='sigmoid'), file, dict(activation='sigmoid'))
     net = DownsizeNet.from_pretrained(file, with_cp=True)
-    assert same(net, trained) and net.activation == 'sigmoid' and net.with_cp
+    assert net.activation == 'sigmoid' and net.with_cp
 
 
 def test_a_config_takes_the_arguments_from_the_file(file, trained):
+    kind = type(trained)
     net = build_resizer(dict(weights=str(file)))
     images = 255 * torch.rand(2, 3, 20, 30)
-    assert torch.equal(net(images, (7, 11)), trained(images, (7, 11)))
-    with pytest.raises(ValueError, match="are of DownsizeNet\\(.*channels=4.*another network"):
+    assert type(net) is kind and torch.equal(net(images, (7, 11)), trained(images, (7, 11)))
+    with pytest.raises(ValueError, match=f'are of {kind.__name__}\\(.*channels=4.*another network'):
         build_resizer(dict(weights=str(file), channels=8))
+
+
+def test_a_file_of_another_kind(file, trained):
+    kind = type(trained)
+    [other] = OPTIONS.keys() - {kind}
+    with pytest.raises(ValueError, match=f'are of a {kind.__name__}: use {kind.__name__}.from_'):
+        other.from_pretrained(file)
+    with pytest.raises(ValueError, match=f'are of {kind.__name__}\\(.*another network'):
+        other(weights=file)
+    for name in (other.__name__, f'dsnet_mm.{other.__name__}'):
+        with pytest.raises(ValueError, match=f'of a {kind.__name__}, not of a {other.__name__}: '):
+            build_resizer(dict(type=name, weights=str(file)))
 
 
 @pytest.mark.parametrize('window', [4, 'auto'])
@@ -66,12 +89,12 @@ def test_weights_of_a_larger_window_are_refused(window, tmp_path):
 
 
 def test_resetting_and_initialising_keep_the_weights(file, trained):
-    net = DownsizeNet.from_pretrained(file)
+    net = ConvexResizer.from_pretrained(file)
     torch.nn.init.zeros_(net.logits.weight)
     net.reset_parameters()
     assert same(net, trained)
     preprocessor = DownsizeDetDataPreprocessor(
-        scale=0.5, resizer=dict(type='DownsizeNet', weights=str(file)))
+        scale=0.5, resizer=dict(type=type(trained).__name__, weights=str(file)))
     preprocessor.init_weights()
     assert same(preprocessor.resizer, trained)
 

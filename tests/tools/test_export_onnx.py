@@ -3,9 +3,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet
+from dsnet_mm import DownsizeNet, DownsizeNetV2
 from dsnet_mm.config import build_model, load_config
-from dsnet_mm.resizers import OutputSize
+from dsnet_mm.resizers import ConvexResizer, OutputSize, pretrained
 
 import cv2
 import pytest
@@ -34,6 +34,9 @@ MODELS = {
                                            'arm_bbox_preds') for level in range(4)}),
     'detr': ('detr_bccd', {}, 'bccd/JPEGImages', dict(cls_scores=4, bbox_preds=4)),
     'deeplabv3plus': ('deeplabv3plus_camvid', {}, 'camvid/img_dir/val', dict(seg_logits=4)),
+    'deeplabv3plus behind V2': (
+        'deeplabv3plus_camvid', {'model.data_preprocessor.resizer.type': 'DownsizeNetV2'},
+        'camvid/img_dir/val', dict(seg_logits=4)),
 }
 
 
@@ -67,14 +70,28 @@ def agree(file: Path, images: Tensor, expected: list[Tensor], names: list[str]) 
         torch.testing.assert_close(torch.from_numpy(value), other, rtol=0, atol=limit, msg=name)
 
 
+@pytest.fixture(scope='module')
+def second_version(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    net = DownsizeNetV2()
+    nn.init.normal_(net.logits.weight, std=0.5)
+    file = tmp_path_factory.mktemp('weights') / 'v2.safetensors'
+    pretrained.save(net, file, {})
+    return file
+
+
+@pytest.mark.parametrize('weights', ['camvid-deeplabv3plus', 'second_version'])
 @pytest.mark.parametrize('arguments, size, dtype', [
     (('--size', 87, 101), OutputSize((87, 101)), torch.float32),
     (('--scale', 0.35, '--uint8'), OutputSize(scale=0.35), torch.uint8),
-], ids=['fixed, float', 'scale, uint8'])
-def test_resizer(arguments, size, dtype, run, data_root, tmp_path):
-    run('resizer', 'camvid-deeplabv3plus', tmp_path / 'resizer.onnx', *arguments)
+    (('--size', 16, 20), OutputSize((16, 20)), torch.float32),
+], ids=['fixed, float', 'scale, uint8', 'far smaller'])
+def test_resizer(weights, arguments, size, dtype, run, request, data_root, tmp_path):
+    if weights == 'second_version':
+        weights = request.getfixturevalue(weights)
+    run('resizer', weights, tmp_path / 'resizer.onnx', *arguments)
     assert [path.name for path in tmp_path.iterdir()] == ['resizer.onnx']
-    net = DownsizeNet.from_pretrained('camvid-deeplabv3plus').requires_grad_(False)
+    net = ConvexResizer.from_pretrained(weights).requires_grad_(False)
     for shape in SIZES:
         images = load_images(data_root / 'camvid/img_dir/val', *shape).to(dtype)
         small = net(images, size(*images.shape[-2:]))
@@ -97,6 +114,7 @@ def build(config: str, options: dict) -> BaseModel:
     pytest.param('refinedet', marks=pytest.mark.slow),
     pytest.param('detr', marks=pytest.mark.slow),
     'deeplabv3plus',
+    'deeplabv3plus behind V2',
 ])
 def test_resizer_and_model(name, run, data_root, tmp_path):
     config, options, folder, outputs = MODELS[name]

@@ -2,8 +2,9 @@
 import sys
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet
+from dsnet_mm import DownsizeNet, DownsizeNetV2
 from dsnet_mm.config import build_model, load_config
+from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import MULLER
 
 import publish_resizer
@@ -43,6 +44,20 @@ def test_it_is_the_models_resizer(run_tool, model, checkpoint, tmp_path):
     # A training that started from such a file: its arguments come from there.
     run_tool(TOOL, CONFIG, checkpoint, second, '--cfg-options', f'{KEY}.weights={first}')
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_second_version(run_tool, tmp_path):
+    options = [f'{KEY}.type=DownsizeNetV2', f'{KEY}.channels=4', f'{KEY}.prior=antialias']
+    trained = DownsizeNetV2(channels=4, prior='antialias')
+    torch.nn.init.normal_(trained.logits.weight)
+    torch.save({f'data_preprocessor.resizer.{key}': value
+                for key, value in trained.state_dict().items()}, tmp_path / 'model.pth')
+    file = tmp_path / 'trained.safetensors'
+    run_tool(TOOL, CONFIG, tmp_path / 'model.pth', file, '--cfg-options', *options)
+    images = 255 * torch.rand(2, 3, 30, 40)
+    expected = trained(images, (13, 17))
+    for net in (DownsizeNetV2.from_pretrained(file), build_resizer(dict(weights=str(file)))):
+        assert isinstance(net, DownsizeNetV2) and torch.equal(net(images, (13, 17)), expected)
 
 
 @pytest.mark.parametrize('options, out, message', [

@@ -3,7 +3,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet, FixedResizer
+from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer
 from dsnet_mm.config import load_config
 from dsnet_mm.visualization import coefficient_maps, image_to_rgb
 
@@ -99,6 +99,17 @@ def test_a_page_shows_what_the_arms_do(page, images, checkpoint, trained, tmp_pa
                       'epoch_7: distance to the prior']
     assert [axes.get_xlim() + axes.get_ylim() for axes in figure.axes[:6]] == 3 * [
         (0, 300, 300, 0), (20, 70, 70, 40)]
+
+
+def test_maps_of_a_window_of_sixteen(page, images, tmp_path):
+    figure = page(DET, '--images', images[0], '--arms', 'downsizenet-v2', '--out', tmp_path,
+                  '--cfg-options', 'model.data_preprocessor.target_size=(64,64)')
+    large = torch.from_numpy(cv2.imread(str(images[0]))).permute(2, 0, 1)[None].float()
+    maps = coefficient_maps(DownsizeNetV2(), large, (64, 64))
+    for column, values in enumerate(maps.values()):
+        np.testing.assert_allclose(pixels(figure, 2, column), values[0], atol=1e-4)
+    [winner] = [axes for axes in figure.axes if axes.get_title().endswith('heaviest neighbour')]
+    assert winner.get_images()[0].get_clim() == (-0.5, 15.5)
 
 
 def test_by_default_it_magnifies_where_the_arms_differ(page, tmp_path):
