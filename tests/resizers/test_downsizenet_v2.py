@@ -27,18 +27,14 @@ def trained(**kwargs) -> DownsizeNetV2:
 
 
 def sampled(values: Tensor, size_out: int) -> Tensor:
-    """Twice ``size_out`` samples of the last axis, by a triangle around each."""
+    """``2 * size_out + 1`` samples of the last axis, by a triangle around each."""
     size_in = values.shape[-1]
     step = size_in / (2 * size_out)
     samples = []
-    for k in range(2 * size_out):
-        point = (k + 0.5) * step - 0.5
-        weights = {j: max(0, 1 - abs(j - point) / max(1, step - 1)) for j in range(size_in)}
-        inside = {j: weight for j, weight in weights.items() if weight > 0}
-        if not inside:  # between the edge and the nearest centre
-            inside = {0 if point < 0 else size_in - 1: 1.}
-        total = sum(inside.values())
-        samples.append(sum(values[..., j] * weight / total for j, weight in inside.items()))
+    for k in range(2 * size_out + 1):
+        point = k * step - 0.5
+        weights = [max(0, 1 - abs(j - point) / max(1, step - 1)) for j in range(size_in)]
+        samples.append(values @ values.new_tensor(weights) / sum(weights))
     return torch.stack(samples, dim=-1)
 
 
@@ -46,28 +42,24 @@ def naive(net: DownsizeNetV2, images: Tensor, size: tuple[int, int]) -> tuple[Te
     """One output pixel at a time, in double precision, from the layers' raw weights: the images and
     the coefficients."""
     weight = {name: p.detach().double() for name, p in net.named_parameters()}
-    line = {'bilinear': [0, 0.5, 0.5, 0], 'antialias': [1 / 8, 3 / 8, 3 / 8, 1 / 8]}[net.start]
+    line = {'bilinear': [0, 1, 0], 'antialias': [1 / 4, 1 / 2, 1 / 4]}[net.start]
     prior = torch.tensor([y * x for y in line for x in line], dtype=torch.double) + 1e-3
     h, w = size
     channels = images.shape[1]
-    # One kernel of 4x4 samples, from 2x2 cells of 2x2.
-    kernel = torch.stack([torch.stack([
-        weight['embedding.weight'][:, 2 * (y % 2) + x % 2::4, y // 2, x // 2]
-        for x in range(4)], dim=-1) for y in range(4)], dim=-2)
-    kernel = kernel - kernel.mean(dim=(2, 3), keepdim=True)
+    kernel = weight['embedding.weight'] - weight['embedding.weight'].mean((2, 3), keepdim=True)
     out = torch.zeros(len(images), channels, h, w, dtype=torch.double)
-    coefficients = torch.zeros(len(images), 16, h, w, dtype=torch.double)
+    coefficients = torch.zeros(len(images), 9, h, w, dtype=torch.double)
     for n, image in enumerate(images.double()):
         samples = sampled(sampled(image, w).mT, h).mT
 
         def window(i, j, samples=samples):
-            rows, columns = ([min(max(2 * k + d, 0), 2 * size - 1) for d in range(-1, 3)]
+            rows, columns = ([min(max(2 * k + d, 0), 2 * size) for d in range(3)]
                              for k, size in ((i, h), (j, w)))
             return samples[:, rows][:, :, columns]
 
         def embedded(i, j, window=window):
             contrast = torch.einsum('ocyx,cyx->o', kernel, window(i, j))
-            # Brightness is that of one of the middle samples.
+            # Brightness is that of the centre.
             power = (contrast**2).mean() + 1e-6 * (window(i, j)[:, 1, 1]**2).mean()
             contrast = contrast / power.sqrt() if power > 0 else contrast
             return (contrast + weight['embedding.bias']).clamp(min=0)
@@ -99,18 +91,21 @@ def test_against_a_loop(kwargs, size):
                                atol=1e-4)
 
 
-def neighbourhood(net_size: int, size_in: int) -> list[slice]:
+def neighbourhood(size_out: int, size_in: int) -> list[slice]:
     """The input pixels that each output pixel is made of, along one axis."""
-    step = size_in / (2 * net_size)
-    reach = max(1, step - 1)
-    found = []
-    for i in range(net_size):
-        first, last = (min(max(k, 0), 2 * net_size - 1) for k in (2 * i - 1, 2 * i + 2))
-        low, high = ((k + 0.5) * step - 0.5 for k in (first, last))
-        # A hair's breadth wider, for points that fall exactly on a pixel.
-        start = min(max(math.ceil(low - reach - 1e-4), 0), size_in - 1)
-        found.append(slice(start, max(math.floor(high + reach + 1e-4), 0) + 1))
-    return found
+    step = size_in / size_out
+    reach = max(1, step / 2 - 1)
+    # A hair's breadth wider, for points that fall exactly on a pixel.
+    return [slice(max(math.ceil(i * step - 0.5 - reach - 1e-4), 0),
+                  math.floor((i + 1) * step - 0.5 + reach + 1e-4) + 1) for i in range(size_out)]
+
+
+def extremes(images: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The least and the greatest pixel (N, C, h, w) that each output pixel is made of."""
+    rows, columns = (neighbourhood(*sizes) for sizes in zip(size, images.shape[2:]))
+    blocks = [images[:, :, row, column].flatten(2) for row in rows for column in columns]
+    return tuple(torch.stack([getattr(block, name)(2) for block in blocks], -1)
+                 .unflatten(2, size) for name in ('amin', 'amax'))
 
 
 @given(*4 * [st.integers(1, 16)], st.sampled_from(['bilinear', 'antialias']), st.integers(1, 5),
@@ -119,43 +114,37 @@ def test_is_convex(height, width, h, w, prior, channels, learned):
     net = (trained if learned else DownsizeNetV2)(prior=prior, in_channels=channels)
     images = torch.rand(1, channels, height, width) * 255
     coefficients = net.coefficients(images, (h, w))
-    assert coefficients.shape == (1, 16, h, w) and coefficients.min() >= 0
+    assert coefficients.shape == (1, 9, h, w) and coefficients.min() >= 0
     torch.testing.assert_close(coefficients.sum(1), torch.ones(1, h, w))
     out = net(images, (h, w)).detach()
     assert out.shape == (1, channels, h, w)
-    for i, rows in enumerate(neighbourhood(h, height)):
-        for j, columns in enumerate(neighbourhood(w, width)):
-            seen = images[0, :, rows, columns].flatten(1)
-            assert (out[0, :, i, j] >= seen.amin(1) - 1e-3).all()
-            assert (out[0, :, i, j] <= seen.amax(1) + 1e-3).all()
+    least, greatest = extremes(images, (h, w))
+    assert (out >= least - 1e-3).all() and (out <= greatest + 1e-3).all()
 
 
-def spread(images: Tensor) -> Tensor:
-    """How far the 4x4 pixels around each output pixel at half the size are apart."""
-    padded = F.pad(images, (1, 1, 1, 1), mode='replicate')
-    return F.max_pool2d(padded, 4, 2) + F.max_pool2d(-padded, 4, 2)
-
-
-@given(side, side)
-def test_starts_as_bilinear_interpolation_at_half_the_size(h, w):
-    images = torch.rand(2, 3, 2 * h, 2 * w) * 255
+@given(*4 * [st.integers(1, 16)])
+def test_starts_as_bilinear_interpolation_down_to_a_quarter(height, width, h, w):
+    images = torch.rand(2, 3, min(height, 4 * h), min(width, 4 * w)) * 255
     difference = DownsizeNetV2()(images, (h, w)) - F.interpolate(images, (h, w), mode='bilinear')
-    # Twelve samples that have a thousandth of the middle four's weight each.
-    assert (difference.abs() <= 0.012 / 1.016 * spread(images) + 1e-3).all()
+    least, greatest = extremes(images, (h, w))
+    # Eight other samples have a thousandth of the centre's weight each.
+    assert (difference.abs() <= 0.008 * (greatest - least) + 1e-3).all()
 
 
-@given(side, side)
+@given(st.integers(3, 16), st.integers(3, 16))
 def test_starts_as_antialiased_interpolation_at_half_the_size(h, w):
     images = torch.rand(2, 3, 2 * h, 2 * w) * 255
+    reference = F.interpolate(images, (h, w), mode='bilinear', antialias=True)
+    difference = (DownsizeNetV2(prior='antialias')(images, (h, w)) - reference).abs()
+    least, greatest = extremes(images, (h, w))
     # Beyond the edge ours repeats the edge, and the other one has nothing.
-    reference = F.interpolate(images, (h, w), mode='bilinear', antialias=True)[..., 1:-1, 1:-1]
-    out = DownsizeNetV2(prior='antialias')(images, (h, w))[..., 1:-1, 1:-1]
-    assert ((out - reference).abs() <= 0.016 * spread(images)[..., 1:-1, 1:-1] + 1e-3).all()
+    inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
+    assert (difference <= 0.008 * (greatest - least) + 1e-3)[inner].all()
 
 
 @pytest.mark.parametrize('folder', ['bccd/JPEGImages', 'drive/images/training',
                                     'camvid/img_dir/val', 'fod/JPEGImages'])
-@pytest.mark.parametrize('scale', [0.6, 0.4, 0.3])
+@pytest.mark.parametrize('scale', [0.6, 0.4, 0.25])
 def test_starts_at_other_ratios(folder, scale, data_root):
     """How far its start is from interpolation, as a share of how far antialiasing moves it."""
     file = sorted((data_root / folder).iterdir())[0]
@@ -166,12 +155,9 @@ def test_starts_at_other_ratios(folder, scale, data_root):
     moved = (smooth - crisp).abs().mean()
     started = {prior: DownsizeNetV2(prior=prior)(images, size).detach()
                for prior in DownsizeNetV2.PRIORS}
-    assert (started['bilinear'] - crisp).abs().mean() < 0.9 * moved
-    assert (started['antialias'] - smooth).abs().mean() < 0.6 * moved
-    # The one is crisper than antialiasing, the other one not.
-    detail = {key: image.diff(dim=-1).abs().mean()
-              for key, image in dict(started, crisp=crisp, smooth=smooth).items()}
-    assert detail['crisp'] > detail['bilinear'] > detail['smooth'] > 0.9 * detail['antialias']
+    assert (started['bilinear'] - crisp).abs().mean() < 0.03 * moved
+    assert (started['antialias'] - smooth).abs().mean() < 0.5 * moved
+    assert (started['antialias'] - crisp).abs().mean() > 0.5 * moved
 
 
 def test_an_untrained_networks_weights_are_its_prior():
@@ -316,9 +302,9 @@ def test_gradient_reaches_every_weight():
     assert sum(p.requires_grad for p in net.parameters()) == 6
 
 
-@pytest.mark.parametrize('size_in, size_out', [((12, 12), (7, 5)), ((15, 15), (5, 5)),
-                                               ((12, 12), (6, 6)), ((6, 6), (9, 9))])
-@pytest.mark.parametrize('prior', DownsizeNetV2.PRIORS)
+@pytest.mark.parametrize('size_in, size_out, prior', [
+    ((12, 12), (7, 5), 'bilinear'), ((15, 15), (5, 5), 'bilinear'), ((6, 6), (9, 9), 'bilinear'),
+    ((12, 12), (6, 6), 'antialias')])
 def test_learns_from_its_start(size_in, size_out, prior):
     """It learns to take the brightest of its samples."""
     net = DownsizeNetV2(prior=prior)
@@ -327,8 +313,8 @@ def test_learns_from_its_start(size_in, size_out, prior):
     samples = F.interpolate(images, (2 * size_out[0], 2 * size_out[1]), mode='bilinear')
     target = F.max_pool2d(samples, 2)
     start = F.mse_loss(net(images, size_out), target).item()
-    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
-    for _ in range(200):
+    optimizer = torch.optim.Adam(net.parameters(), 2e-2)
+    for _ in range(100):
         loss = F.mse_loss(net(images, size_out), target)
         optimizer.zero_grad()
         loss.backward()
@@ -381,8 +367,8 @@ def test_parameters_have_no_integer_buffers_or_scalars():
     net = DownsizeNetV2()
     assert all(buffer.is_floating_point() for buffer in net.buffers())
     assert all(p.dim() > 0 for p in net.parameters())
-    # 4x4 samples of 3 channels -> 16, 3x3 of 16 -> 16, 16 -> 16 weights.
-    assert sum(p.numel() for p in net.parameters()) == 16 * 49 + 16 * 145 + 16 * 17
+    # 3x3 samples of 3 channels -> 16, 3x3 of 16 -> 16, 16 -> 9 weights.
+    assert sum(p.numel() for p in net.parameters()) == 16 * 28 + 16 * 145 + 9 * 17
 
 
 @pytest.mark.parametrize('kwargs, message', [
