@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import sampling, tiled
@@ -57,6 +58,11 @@ class DownsizeNetV2(ConvexResizer):
     _PIXELS = 2**15
     # Keeps the gradient of black images finite: its power of -1.5 is in range.
     _TINY = 1e-20
+
+    log_prior: Tensor
+    # Conv2d; its bias is there, which no type checker knows.
+    embedding: Any
+    logits: Any
 
     def __init__(self,
                  channels: int = 16,
