@@ -25,7 +25,7 @@ IMAGES = torch.rand(2, 3, 17, 22, generator=torch.Generator().manual_seed(0)) * 
 @pytest.mark.parametrize('kind', [dsnet_mm.DownsizeNet, dsnet_mm.DownsizeNetV2])
 def test_maps_agree_with_loops(kind):
     net, size = kind(), (6, 9)
-    torch.nn.init.normal_(net.logits.weight, std=5)
+    torch.nn.init.normal_(net.logits.weight, std=10)
     maps = coefficient_maps(net, IMAGES, size)
     coefficients = net.coefficients(IMAGES, size).tolist()
     prior = net.prior(IMAGES, size).tolist()

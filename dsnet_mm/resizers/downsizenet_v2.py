@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import sampling, tiled
@@ -28,9 +29,9 @@ class DownsizeNetV2(ConvexResizer):
        these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and softmax give
        the nine weights, which all channels share.
 
-    The embedding depends on local contrast alone: ``net(a * images + b) = a * net(images) + b``
-    for ``a > 0``, and no statistics over the image are taken, so that crops give the same pixels
-    away from their borders.
+    The weights depend on local contrast alone: ``net(a * images + b) = a * net(images) + b`` for
+    ``a > 0``, as long as contrast is well above a thousandth of the brightness. No statistics over
+    the image are taken, so that crops give the same pixels away from their borders.
 
     Args:
         channels (int): Width of the network.
@@ -57,6 +58,11 @@ class DownsizeNetV2(ConvexResizer):
     _PIXELS = 2**15
     # Keeps the gradient of black images finite: its power of -1.5 is in range.
     _TINY = 1e-20
+
+    log_prior: Tensor
+    # Conv2d; its bias is there, which no type checker knows.
+    embedding: Any
+    logits: Any
 
     def __init__(self,
                  channels: int = 16,
@@ -165,7 +171,8 @@ class DownsizeNetV2(ConvexResizer):
         # The strided convolution, on cells.
         kernel = F.pixel_unshuffle(F.pad(kernel, (0, 1, 0, 1)), 2)
         contrast = F.conv2d(samples.flatten(1, 3), kernel)
-        # In single precision at least: half precision has no squares of pixels.
+        # Relative to all features here, and a little to brightness: rounding errors of a flat
+        # image stay small. In single precision at least: half precision has no squares of pixels.
         wide = torch.promote_types(contrast.dtype, torch.float32)
         contrast = contrast.to(wide)
         power = contrast.square().mean(dim=1, keepdim=True)
@@ -173,13 +180,14 @@ class DownsizeNetV2(ConvexResizer):
         scale = (power + 1e-6 * brightness + self._TINY).rsqrt()
         bias = self.embedding.bias[:, None, None]
         features = torch.addcmul(bias.to(wide), contrast, scale).to(bias.dtype).relu_()
-        features = self.context(features.contiguous(memory_format=torch.channels_last))
-        size = features.shape[-2:]
-        # As matrix products the 1x1 convolutions are faster, and their channels lie first.
-        pixels = features.permute(0, 2, 3, 1).flatten(1, 2).mT
-        features = pixels.relu()
-        logits = _pointwise(self.logits, features, self.logits.bias + self.log_prior)
-        return logits.softmax(dim=1, dtype=samples.dtype).unflatten(2, size)
+        features = self.context(features.contiguous(memory_format=torch.channels_last)).relu_()
+        # The 1x1 convolution of channels that lie last: its result lies with them first.
+        pixels = features.permute(0, 2, 3, 1).flatten(1, 2)
+        n, p, _ = pixels.shape
+        bias = (self.logits.bias + self.log_prior)[:, None].expand(n, -1, p)
+        kernel = self.logits.weight.flatten(1).expand(n, -1, -1)
+        logits = torch.baddbmm(bias, kernel, pixels.mT)
+        return logits.softmax(dim=1, dtype=samples.dtype).unflatten(2, features.shape[-2:])
 
 
 def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
@@ -187,13 +195,6 @@ def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
     rows = (images[:, :, grid.y.neighbours] * grid.y.weights[..., None]).sum(dim=2)
     samples = (rows[..., grid.x.neighbours] * grid.x.weights).sum(dim=3)
     return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1)).transpose(3, 4)
-
-
-def _pointwise(conv: nn.Conv2d, features: Tensor, bias: Tensor) -> Tensor:
-    """A 1x1 convolution of features (N, C, P)."""
-    n, _, p = features.shape
-    return torch.baddbmm(bias[:, None].expand(n, -1, p), conv.weight.flatten(1).expand(n, -1, -1),
-                         features)
 
 
 def _grid(size_in: Size, size_out: Size, margin: int, like: Tensor) -> sampling.Grid:
