@@ -84,6 +84,17 @@ IMAGES = {
 
 
 @pytest.mark.parametrize('name', IMAGES)
+def test_an_image_is_one_as_well_behind_weights_over_a_window(name):
+    given, options = IMAGES[name]
+    resizer = dict(options.get('resizer', {}), type='DownsizeNetV2')
+    result = det([given], **dict(options, resizer=resizer))['inputs'][0]
+    least, greatest = given.float().aminmax()
+    rounding = 1e-5 * given.float().abs().max()
+    assert result.shape == det([given], **options)['inputs'][0].shape
+    assert (result >= least - rounding).all() and (result <= greatest + rounding).all()
+
+
+@pytest.mark.parametrize('name', IMAGES)
 def test_image_is_resized(name):
     given, options = IMAGES[name]
     result = det([given], **options)['inputs'][0]

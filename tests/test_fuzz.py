@@ -75,6 +75,10 @@ RESIZERS = st.one_of(
                       bilinear_prior=st.booleans(), use_distance=st.booleans(),
                       with_cp=st.booleans())),
     st.fixed_dictionaries(
+        dict(type=st.just('DownsizeNetV2')),
+        optional=dict(channels=st.integers(1, 6),
+                      prior=st.sampled_from(['bilinear', 'antialias']))),
+    st.fixed_dictionaries(
         dict(type=st.just('FixedResizer'),
              mode=st.sampled_from(['nearest', 'bilinear', 'bicubic', 'area']))),
     st.sampled_from([dict(type='MULLER'), dict(type='TalebiMilanfarResizer', channels=4)]))
@@ -242,18 +246,19 @@ ANYTHING = st.one_of(
     st.text(max_size=4), st.integers(), st.binary(max_size=3),
     st.lists(st.integers(-2, 30), max_size=4),
     st.tuples(st.integers(1, 30), st.integers(1, 30)), st.tuples(st.floats(), st.floats()),
-    st.sampled_from(['auto', 'softmax', 'sigmoid', 'area', 'bilinear', '2', np.int64(4),
-                     np.float32(0.5), np.array([4, 5]), torch.tensor(2), {}, {1: 2, 3: 4}]))
+    st.sampled_from(['auto', 'antialias', 'softmax', 'sigmoid', 'area', 'bilinear', '2',
+                     np.int64(4), np.float32(0.5), np.array([4, 5]), torch.tensor(2), {},
+                     {1: 2, 3: 4}]))
 OPTIONS = ('num_convs', 'channels', 'activation', 'use_texture', 'use_distance', 'in_channels',
-           'bilinear_prior', 'window', 'with_cp', 'mode', 'antialias', 'num_layers', 'num_blocks',
-           'value_range', 'nonsense')
+           'bilinear_prior', 'prior', 'window', 'with_cp', 'mode', 'antialias', 'num_layers',
+           'num_blocks', 'value_range', 'nonsense')
 
 
 @BOTH
 def test_config_values(cases):
     tried = []
 
-    @fuzz(cases, kind=st.sampled_from(['DownsizeNet', 'FixedResizer', 'MULLER',
+    @fuzz(cases, kind=st.sampled_from(['DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'MULLER',
                                        'TalebiMilanfarResizer', 'Nonsense', '']),
           options=st.dictionaries(st.sampled_from(OPTIONS), ANYTHING, max_size=2),
           size=st.dictionaries(st.sampled_from(['target_size', 'scale', 'short_edge']), ANYTHING,

@@ -1,6 +1,8 @@
 from functools import partial
 from pathlib import Path
 
+from dsnet_mm import DownsizeNet, DownsizeNetV2
+
 import complexity
 import pytest
 import torch
@@ -18,6 +20,18 @@ def test_counts_convolutions_by_hand():
     deformable = ModulatedDeformConv2dPack(4, 8, 3, padding=1)
     count = complexity.multiply_adds(deformable, partial(deformable), torch.rand(1, 4, 20, 30))
     assert count == 20 * 30 * 9 * 4 * (8 + 27)  # 27: an offset of two and a mask for each of nine
+
+
+def test_counts_resizers_by_hand():
+    images, pixels = torch.rand(1, 3, 20, 30), 7 * 11
+    net = DownsizeNet()
+    # Convolutions 3 -> 16 -> 16, the second at 3x3 places each, 1x1 of 4 and of 32 channels.
+    assert complexity.multiply_adds(net, partial(net, size=(7, 11)), images) == (
+        9 * 48 * 22 * 32 + pixels * (9 * 256 + 64 + 128))
+    net = DownsizeNetV2()
+    # One more output pixel on each side is embedded.
+    assert complexity.multiply_adds(net, partial(net, size=(7, 11)), images) == (
+        9 * 13 * 16 * 48 + pixels * (9 * 256 + 144))
 
 
 @pytest.mark.parametrize('name', complexity.PIPELINES)

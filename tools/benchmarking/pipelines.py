@@ -1,4 +1,4 @@
-"""The paper's seven pipelines behind bilinear interpolation and behind DownsizeNet: our Table 9."""
+"""The paper's seven pipelines behind bilinear and learned resizers: our Table 9."""
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
-NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4')
+NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4', 'downsizenet-v2')
 MODES = ('forward', 'train')
 # Normalisation over a batch cannot train with one value for each channel.
 TRAIN_BATCH = 2
