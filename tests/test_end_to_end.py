@@ -1,7 +1,7 @@
 """Eight images overfit through the whole pipeline are found again in the original images.
 
-The images have different sizes, are resized with their ratio kept, shrunk by DownsizeNet and
-padded; CenterNet also wants a border around them at test. Every wrong step of the way back to
+The images have different sizes, are resized with their ratio kept, shrunk by a learned resizer
+and padded; CenterNet also wants a border around them at test. Every wrong step of the way back to
 original coordinates costs far more than these tests allow.
 """
 import xml.etree.ElementTree as ET
@@ -81,6 +81,8 @@ def train(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
 @pytest.mark.parametrize('name, epochs, threshold, options', [
     ('centernet', 300, 0.9, {'model.bbox_head.num_classes': 2}),
     ('refinedet', 100, 0.9, {'model.bbox_head.num_classes': 2}),
+    ('refinedet', 100, 0.9, {'model.bbox_head.num_classes': 2,
+                             'model.data_preprocessor.resizer.type': 'DownsizeNetV2'}),
     ('lighthead', 100, 0.9, {'model.roi_head.bbox_head.num_classes': 2}),
     ('detr', 300, 0.8, {'model.bbox_head.num_classes': 2}),
     ('atss', 100, 0.9, {'model.bbox_head.num_classes': 2}),
@@ -110,16 +112,19 @@ def test_detectors_find_their_objects_in_the_original_images(
     assert train(cfg, dict(classes=CLASSES), eight_images, tmp_path)['pascal_voc/mAP'] > threshold
 
 
-@pytest.mark.parametrize('name, epochs', [
-    ('deeplabv3plus', 320),
-    pytest.param('fcn', 160, marks=pytest.mark.slow),
-    pytest.param('spnet', 240, marks=pytest.mark.slow),
-    pytest.param('fpn', 320, marks=pytest.mark.slow),
-    pytest.param('deeplabv3plus-learned', 320, marks=pytest.mark.slow),
+@pytest.mark.parametrize('name, epochs, resizer', [
+    ('deeplabv3plus', 320, 'DownsizeNet'),
+    pytest.param('deeplabv3plus', 320, 'DownsizeNetV2', marks=pytest.mark.slow),
+    pytest.param('fcn', 160, 'DownsizeNet', marks=pytest.mark.slow),
+    pytest.param('spnet', 240, 'DownsizeNet', marks=pytest.mark.slow),
+    pytest.param('fpn', 320, 'DownsizeNet', marks=pytest.mark.slow),
+    pytest.param('deeplabv3plus-learned', 320, 'DownsizeNet', marks=pytest.mark.slow),
 ])
-def test_segmenters_find_their_areas_in_the_original_images(name, epochs, eight_images, tmp_path):
+def test_segmenters_find_their_areas_in_the_original_images(name, epochs, resizer, eight_images,
+                                                            tmp_path):
     cfg = load_config(str(ROOT / f'configs/mini/{name}_textures.py'))
     preprocessor = cfg.model.data_preprocessor
+    preprocessor.resizer = dict(type=resizer)
     preprocessor.pop('target_size', None)
     preprocessor.pop('size_divisor', None)
     preprocessor.update(scale=0.55, size=(SIDE, SIDE), test_cfg=dict(size=(SIDE, SIDE)))

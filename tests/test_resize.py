@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet, resize
+from dsnet_mm import DownsizeNet, DownsizeNetV2, resize
 from dsnet_mm.resizers import pretrained
 from dsnet_mm.transforms import Downsize
 
@@ -14,10 +14,10 @@ import torch
 from PIL import Image, ImageOps
 
 
-@pytest.fixture
-def weights(tmp_path) -> Path:
-    net = DownsizeNet()
-    torch.nn.init.normal_(net.logits.weight)
+@pytest.fixture(params=[DownsizeNet, DownsizeNetV2])
+def weights(request, tmp_path) -> Path:
+    net = request.param()
+    torch.nn.init.normal_(net.logits.weight, std=5)
     pretrained.save(net, tmp_path / 'trained.safetensors', {})
     return tmp_path / 'trained.safetensors'
 

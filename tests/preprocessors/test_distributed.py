@@ -71,6 +71,7 @@ SCENARIOS = {
     'SyncBN': Scenario(2, model=dict(norm=True)),
     'frozen': Scenario(2, model=dict(freeze=True)),
     'long': Scenario(20),
+    'V2': Scenario(2, model=dict(resizer=dict(type='DownsizeNetV2'))),
 }
 
 

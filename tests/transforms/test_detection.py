@@ -1,7 +1,7 @@
 """torchvision's detectors behind a resizer that learns."""
 from xml.etree import ElementTree
 
-from dsnet_mm import DownsizeNet, FixedResizer
+from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer
 from dsnet_mm.transforms import DownsizeRCNNTransform
 
 import numpy as np
@@ -121,10 +121,12 @@ def test_a_trained_resizer_sees_bgr_and_does_not_notice_the_normalisation():
     assert (result - wrong).abs().max() > 0.1
 
 
-@pytest.mark.parametrize('name', DETECTORS)
-def test_every_detector_trains_its_resizer_and_predicts(name):
+@pytest.mark.parametrize('name, resizer', [
+    *((name, None) for name in DETECTORS), ('faster_rcnn', DownsizeNetV2())])
+def test_every_detector_trains_its_resizer_and_predicts(name, resizer):
     model = DETECTORS[name]()
-    model.transform = DownsizeRCNNTransform.replacing(model.transform, size=(48, 64))
+    model.transform = DownsizeRCNNTransform.replacing(
+        model.transform, size=(48, 64), resizer=resizer)
     images, targets = zip(*(sample(*size) for size in [(96, 128), (90, 140)]))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     net = model.transform.resizer

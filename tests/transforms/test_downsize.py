@@ -1,7 +1,7 @@
 """The torchvision transform."""
 import pickle
 
-from dsnet_mm import DownsizeNet, DownsizeSegDataPreProcessor, FixedResizer
+from dsnet_mm import DownsizeNet, DownsizeNetV2, DownsizeSegDataPreProcessor, FixedResizer
 from dsnet_mm.resizers import pretrained
 from dsnet_mm.transforms import Downsize
 
@@ -25,11 +25,16 @@ def trained_net(**kwargs) -> DownsizeNet:
     return net
 
 
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory):
+@pytest.fixture(scope='module', params=['DownsizeNet', 'DownsizeNetV2'])
+def weights(request, tmp_path_factory):
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp('weights') / 'trained.safetensors'
-    pretrained.save(trained_net(num_convs=3), file, dict(num_convs=3))
+    if request.param == 'DownsizeNet':
+        pretrained.save(trained_net(num_convs=3), file, dict(num_convs=3))
+    else:
+        net = DownsizeNetV2()
+        torch.nn.init.normal_(net.logits.weight, std=5)
+        pretrained.save(net, file, {})
     return file
 
 

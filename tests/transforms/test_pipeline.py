@@ -3,9 +3,9 @@ import copy
 import pickle
 from pathlib import Path
 
-from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeNet
+from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeNet, DownsizeNetV2
 from dsnet_mm.config import build_model, load_config
-from dsnet_mm.resizers import pretrained
+from dsnet_mm.resizers import ConvexResizer, pretrained
 
 import cv2
 import numpy as np
@@ -30,11 +30,11 @@ register_mmdet(init_default_scope=False)
 register_mmseg(init_default_scope=False)
 
 
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory) -> str:
+@pytest.fixture(scope='module', params=[DownsizeNet, DownsizeNetV2])
+def weights(request, tmp_path_factory) -> str:
     torch.manual_seed(0)
-    net = DownsizeNet()
-    torch.nn.init.normal_(net.logits.weight)
+    net = request.param()
+    torch.nn.init.normal_(net.logits.weight, std=5)
     file = tmp_path_factory.mktemp('weights') / 'trained.safetensors'
     pretrained.save(net, file, {})
     return str(file)
@@ -89,7 +89,7 @@ def test_all_results_but_the_image_are_those_of_resize(scope, size, weights):
     assert result['img'].dtype == np.uint8 and result['img'].shape == expected['img'].shape
     assert result['img'].flags.c_contiguous
     image = torch.from_numpy(given['img']).permute(2, 0, 1)[None]
-    learned = DownsizeNet.from_pretrained(weights)(image, expected['img_shape'])[0]
+    learned = ConvexResizer.from_pretrained(weights)(image, expected['img_shape'])[0]
     assert (torch.from_numpy(result['img']).permute(2, 0, 1) - learned).abs().max() <= 0.501
 
 

@@ -1,5 +1,5 @@
 """torchvision's segmentation models behind a resizer that learns."""
-from dsnet_mm import DownsizeNet, FixedResizer
+from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer
 from dsnet_mm.transforms import DownsizeSegmentation
 
 import numpy as np
@@ -31,9 +31,9 @@ def test_logits_lie_on_the_image():
     assert (extent - torch.tensor([40, 24, 104, 72])).abs().max() <= 2
 
 
-def test_the_model_sees_rgb_and_the_resizer_bgr():
-    net = DownsizeNet()
-    nn.init.normal_(net.logits.weight)
+@pytest.mark.parametrize('net', [DownsizeNet(), DownsizeNetV2()])
+def test_the_model_sees_rgb_and_the_resizer_bgr(net):
+    nn.init.normal_(net.logits.weight, std=5)
     images = torch.rand(2, 3, 40, 60) * torch.tensor([1, 0.5, 0.1])[:, None, None]
     small = net(images.flip(1), (20, 30)).flip(1)
     expected = F.interpolate(small, (40, 60), mode='bilinear')
