@@ -47,6 +47,7 @@ def test_real_images(config, data_root, request):
         with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
             train_set = registry.build(cfg.train_dataloader.dataset)
             val_set = registry.build(cfg.val_dataloader.dataset)
+    torch.manual_seed(0)
     model = build_model(cfg)
     model.init_weights()
     assert (len(train_set), len(val_set)) == SIZES[name]
@@ -70,8 +71,11 @@ def test_real_images(config, data_root, request):
         height, width = result.ori_shape
         boxes = result.pred_instances.bboxes
         centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-        # YOLOX's first cells lie on the border.
-        assert (centers > -1).all() and (centers <= torch.tensor([width, height])).all()
+        # An untrained YOLOX predicts centers next to its cells, and its first cells lie on the
+        # border.
+        slack = 0.1 * width if config.startswith('yolox') else 1
+        assert (centers > -slack).all()
+        assert (centers < torch.tensor([width, height]) + slack).all()
         # The boxes reach over the whole original image, not over a corner of it.
         assert (boxes[:, 2:].amax(0) > 0.6 * torch.tensor([width, height])).all()
 

@@ -40,8 +40,6 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(data_preprocessor=dict(decay_mult=0.))),
     clip_grad=dict(max_norm=5))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=200)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.04, by_epoch=False, begin=0, end=60),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=60, end=600, eta_min=1e-6),
