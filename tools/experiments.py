@@ -67,6 +67,9 @@ EXPERIMENTS = {
     'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],
     'camvid-finetune': [[MOBILENET, '--finetune', '--from', MOBILENET_CHECKPOINT, '--cfg-options',
                          'train_cfg.max_epochs=4', *OURS]],
+    # Labels at high resolution, from random weights.
+    'camvid-unet': [['configs/mini/unet_camvid.py', *FIVE_SEEDS, '--arms', 'bilinear',
+                     'downsizenet-v2', 'antialias']],
     'fod': [['configs/mini/atss-mobilenetv2_fod.py', '--metric', 'pascal_voc/pooled_AP50',
              *FIVE_SEEDS, *OURS]],
     # The README's table.

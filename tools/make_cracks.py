@@ -18,7 +18,8 @@ from rich.progress import track
 from skimage import data
 
 SIZE = 240
-PHOTOS = (data.brick, data.gravel, data.grass, data.coffee, data.rocket, data.astronaut)
+# Surfaces, whose two halves are alike.
+PHOTOS = (data.brick, data.gravel, data.grass, data.moon, data.immunohistochemistry)
 FINER = 4  # cracks are drawn this many times as large, and averaged
 
 
@@ -31,7 +32,8 @@ def load_photo(load, part: str) -> np.ndarray:
     return photo[:, :middle] if part == 'train' else photo[:, middle:]
 
 
-def path(start: np.ndarray, direction: float, length: float, rng: np.random.Generator) -> np.ndarray:
+def wander(start: np.ndarray, direction: float, length: float,
+           rng: np.random.Generator) -> np.ndarray:
     """The points (n, 2) of a wandering line, two pixels apart."""
     turns = np.cumsum(rng.normal(0, 0.22, max(2, round(length / 2))))
     steps = 2 * np.stack([np.cos(direction + turns), np.sin(direction + turns)], axis=1)
@@ -43,11 +45,11 @@ def draw_cracks(rng: np.random.Generator) -> np.ndarray:
     canvas = np.zeros((SIZE * FINER, SIZE * FINER), np.uint8)
     for _ in range(rng.integers(4, 9)):
         direction, width = rng.uniform(0, 2 * np.pi), rng.uniform(1, 3)
-        trunk = path(rng.uniform(0, SIZE, 2), direction, rng.uniform(80, 240), rng)
+        trunk = wander(rng.uniform(0, SIZE, 2), direction, rng.uniform(80, 240), rng)
         lines = [(trunk, width)]
         for _ in range(rng.integers(4)):
             side = direction + rng.choice([-1, 1]) * rng.uniform(0.5, 1.2)
-            lines.append((path(trunk[rng.integers(len(trunk))], side, rng.uniform(30, 100), rng),
+            lines.append((wander(trunk[rng.integers(len(trunk))], side, rng.uniform(30, 100), rng),
                           max(1, width * rng.uniform(0.4, 0.8))))
         for points, thickness in lines:
             cv2.polylines(canvas, [np.round(points * FINER).astype(np.int32)], False, 255,
@@ -62,7 +64,7 @@ def compose(photos: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndar
     """
     photo = crop(photos[rng.integers(len(photos))], SIZE, SIZE, rng).astype(np.float32)
     covered = draw_cracks(rng)
-    contrast = rng.uniform(25, 60) * (-1 if photo.mean() > 80 else 1)
+    contrast = rng.uniform(40, 90) * (-1 if photo.mean() > 80 else 1)
     crack = cv2.GaussianBlur(photo, (0, 0), 3) + contrast
     image = photo + covered[..., None] * (crack - photo)
     return np.clip(np.round(image), 0, 255).astype(np.uint8), (covered >= 0.5).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Compares DownsizeNet with bilinear interpolation on the built-in data set, from nothing.
+"""Compares learned resizers with interpolation on thin cracks in photographs, from nothing.
 
-Makes the data set, and runs tools/compare.py on a small detector. What a former run has finished is
+Makes the data set, and runs tools/compare.py on a small U-Net. What a former run has finished is
 kept, what it has begun is resumed.
 """
 import argparse
@@ -9,20 +9,21 @@ import sys
 from pathlib import Path
 
 import compare
-from make_dataset import make_dataset
+from make_cracks import make_cracks
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs/mini/centernet_textures.py'
-DATA = ROOT / 'data/textures'
-TRAIN_IMAGES, VAL_IMAGES = 600, 100
+CONFIG = ROOT / 'configs/mini/unet_cracks.py'
+DATA = ROOT / 'data/cracks'
+ARMS = ('bilinear', 'antialias', 'downsizenet', 'downsizenet-v2')
+TRAIN_IMAGES, VAL_IMAGES = 200, 60
 
 
 def prepare_data() -> None:
     """Makes the data set, or checks that what is there is it."""
     if not DATA.exists():
-        make_dataset(DATA, train=TRAIN_IMAGES, val=VAL_IMAGES, seed=0)
+        make_cracks(DATA, train=TRAIN_IMAGES, val=VAL_IMAGES, seed=0)
     for part, number in (('train', TRAIN_IMAGES), ('val', VAL_IMAGES)):
-        found = len((DATA / f'ImageSets/Main/{part}.txt').read_text().split())
+        found = len(list((DATA / 'images' / part).glob('*.png')))
         if found != number:
             raise SystemExit(f'{DATA} has {found} {part} images instead of {number}: it is not the '
                              "quickstart's data set; move it away")
@@ -31,7 +32,8 @@ def prepare_data() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--fresh', action='store_true', help='start over')
-    parser.add_argument('--seeds', nargs='+', default=['0'], help='one training of each for each')
+    parser.add_argument('--seeds', nargs='+', default=['0', '1', '2'],
+                        help='one training of each for each')
     parser.add_argument('--jobs', default=str(min(2, os.cpu_count() or 1)),
                         help='trainings side by side, one thread each')
     parser.add_argument('--work-dir', default='work_dirs/quickstart')
@@ -39,7 +41,7 @@ def main() -> int:
     os.chdir(ROOT)
     prepare_data()
     return compare.main([
-        os.path.relpath(CONFIG), '--arms', 'bilinear', 'downsizenet', '--seeds', *args.seeds,
+        os.path.relpath(CONFIG), '--metric', 'IoU/crack', '--arms', *ARMS, '--seeds', *args.seeds,
         '--jobs', args.jobs, '--work-dir', args.work_dir, *['--fresh'] * args.fresh])
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh machine with Python to a detector trained with bilinear and with DownsizeNet.
+# From a fresh machine with Python to a segmenter trained behind interpolation and learned resizers.
 # Takes the arguments of tools/quickstart.py: --fresh starts over.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

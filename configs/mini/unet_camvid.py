@@ -20,3 +20,8 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=4, sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(pipeline=train_pipeline))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=400)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.04, by_epoch=False, begin=0, end=60),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=60, end=1200, eta_min=1e-6),
+]
