@@ -1,4 +1,4 @@
-"""The examples in the README and in docs/ are right."""
+"""The README and the pages in docs/: examples, links, and the site that is built of them."""
 import importlib
 import os
 import re
@@ -12,7 +12,7 @@ from mmengine.utils import get_installed_path
 from skimage import data, io
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -79,3 +79,35 @@ def test_commands_are_understood(command, folder, monkeypatch, data_root):
     if getattr(args, 'config', None) is not None:
         from dsnet_mm.config import load_config
         assert 'model' in load_config(args.config, getattr(args, 'cfg_options', None))
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / 'README.md').read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_exist(page):
+    for target in re.findall(r'\]\(([^)#\s]+)', page.read_text()):
+        if not target.startswith('http'):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path):
+    result = subprocess.run([sys.executable, '-m', 'mkdocs', 'build', '--strict', '--site-dir',
+                             str(tmp_path / 'site')], cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert result.returncode == 0, result.stdout
+    pages = list((tmp_path / 'site').rglob('*.html'))
+    assert {'index.html', 'reference.html', 'results.html'} <= {page.name for page in pages}
+    loaded = re.compile(r'<(?:(?:script|img|iframe)[^>]*src|link[^>]*href)="(?:https?:)?//')
+    assert not [page for page in pages if loaded.search(page.read_text())]
+    reference = (tmp_path / 'site/reference.html').read_text()
+    assert 'dsnet_mm.resizers.downsizenet.DownsizeNet' in reference and 'Raises' in reference
+
+
+def test_no_table_stands_on_two_pages():
+    seen: dict[str, Path] = {}
+    for page in PAGES:
+        for table in re.findall(r'(?:^\|.*\n)+', page.read_text(), flags=re.MULTILINE):
+            assert table not in seen, (page, seen[table], table.splitlines()[0])
+            seen[table] = page

@@ -72,7 +72,7 @@ EXPERIMENTS = {
                      'downsizenet-v2', 'antialias']],
     'fod': [['configs/mini/atss-mobilenetv2_fod.py', '--metric', 'pascal_voc/pooled_AP50',
              *FIVE_SEEDS, *OURS]],
-    # The README's table.
+    # Small models from random weights, the paper's two tasks.
     'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.
     'table1': [[f'configs/mini/{name}_cards.py', *PAPER]

@@ -160,4 +160,4 @@ def test_bad_arguments(arguments, message, capsys, monkeypatch):
 @pytest.mark.parametrize('file', COMMITTED, ids=lambda file: file.stem)
 def test_readme_has_the_committed_table(file):
     table = report.markdown(json.loads(file.read_text()))
-    assert table in (ROOT / 'README.md').read_text()
+    assert table in (ROOT / 'docs/cost.md').read_text()

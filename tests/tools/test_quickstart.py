@@ -57,10 +57,10 @@ def test_another_data_set_in_its_place_is_refused(small, monkeypatch):
 
 
 @pytest.mark.parametrize('arm', quickstart.ARMS)
-def test_readme_shows_the_model_that_is_trained(arm):
+def test_the_results_show_the_model_that_is_trained(arm):
     cfg = load_config(str(quickstart.CONFIG))
     cfg.model.data_preprocessor.resizer = arms.ARMS[arm]
     model = build_model(cfg)
     count = f'| {sum(p.numel() for p in model.parameters()):,} |'
     assert any(line.startswith(f'| {arm} |') and count in line
-               for line in (ROOT / 'README.md').read_text().splitlines())
+               for line in (ROOT / 'docs/results.md').read_text().splitlines())
