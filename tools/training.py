@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dsnet_mm.config import resolve
+from dsnet_mm.hooks import CheckResizerHook
 from dsnet_mm.seeding import StepSeedHook
 
 import torch
@@ -26,9 +27,10 @@ def safeguard(cfg: Config) -> None:
     if resolve((hooks['checkpoint'] or {}).get('type'), HOOKS) is CheckpointHook:
         hooks['checkpoint'] = dict(hooks['checkpoint'], type='dsnet_mm.SafeCheckpointHook')
     cfg.default_hooks = hooks
-    custom = cfg.get('custom_hooks') or []
-    if not any(resolve(hook['type'], HOOKS) is StepSeedHook for hook in custom):
-        cfg.custom_hooks = [*custom, dict(type='dsnet_mm.StepSeedHook')]
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or [])]
+    given = [resolve(hook['type'], HOOKS) for hook in cfg.custom_hooks]
+    cfg.custom_hooks += [dict(type=f'dsnet_mm.{hook.__name__}')
+                         for hook in (StepSeedHook, CheckResizerHook) if hook not in given]
 
 
 @contextmanager
