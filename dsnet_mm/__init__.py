@@ -6,30 +6,57 @@ import importlib
 from typing import Any
 
 from dsnet_mm import compat
-from dsnet_mm.resizers import DownsizeNet, DownsizeNetV2, FixedResizer
+from dsnet_mm.resizers import (
+    MULLER,
+    ConvexResizer,
+    DownsizeNet,
+    DownsizeNetV2,
+    FixedResizer,
+    OutputSize,
+    TalebiMilanfarResizer,
+)
 
 __version__ = '0.1.0'
 
-# name -> (module, OpenMMLab package it needs)
-_NEEDS_OPENMMLAB = {
-    'DownsizeDetDataPreprocessor': ('dsnet_mm.preprocessors.det', 'mmdet'),
-    'DownsizeSegDataPreProcessor': ('dsnet_mm.preprocessors.seg', 'mmseg'),
-    'DownsizeMixin': ('dsnet_mm.preprocessors.mixin', 'mmengine'),
-    'DownsizeResize': ('dsnet_mm.transforms.pipeline', 'mmcv'),
-    'LearnedInterpolation': ('dsnet_mm.necks.interpolation', 'mmengine'),
-    'DownsizeNeck': ('dsnet_mm.necks.downsize_neck', 'mmengine'),
-    'DownsizeFPN': ('dsnet_mm.necks.fpn', 'mmdet'),
-    'DownsizeSepASPPHead': ('dsnet_mm.models.sep_aspp_head', 'mmseg'),
+# The OpenMMLab package that it needs -> module -> names
+_LAZY = {
+    'mmengine': {
+        'preprocessors.mixin': ['DownsizeMixin'],
+        'necks.interpolation': ['LearnedInterpolation'],
+        'necks.downsize_neck': ['DownsizeNeck'],
+        'hooks': ['TrainResizerOnlyHook', 'CheckResizerHook'],
+        'seeding': ['StepSeedHook'],
+        'checkpoints': ['SafeCheckpointHook'],
+        'visualization': ['DownsizeVisualizationHook'],
+    },
+    'mmcv': {'transforms.pipeline': ['DownsizeResize']},
+    'mmdet': {
+        'preprocessors.det': ['DownsizeDetDataPreprocessor'],
+        'necks.fpn': ['DownsizeFPN'],
+        'models.vgg': ['VGG'],
+        'models.refinedet': ['RefineDetVGG', 'RefineDetNeck', 'RefineDetHead'],
+        'models.light_head': ['LightHeadRoIExtractor', 'LightHeadBBoxHead'],
+    },
+    'mmseg': {
+        'preprocessors.seg': ['DownsizeSegDataPreProcessor'],
+        'models.fcn8s': ['FCNVGG', 'FCN8sHead'],
+        'models.spnet': ['StripPooling', 'SPNetResNet', 'SPNetHead'],
+        'models.sep_aspp_head': ['DownsizeSepASPPHead'],
+        'models.class_weighted_loss': ['ClassWeightedCrossEntropyLoss'],
+    },
 }
-__all__ = ['DownsizeNet', 'DownsizeNetV2', 'FixedResizer']
+_FOUND = {name: (f'dsnet_mm.{module}', package) for package, modules in _LAZY.items()
+          for module, names in modules.items() for name in names}
+__all__ = ['ConvexResizer', 'DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'MULLER', 'OutputSize',
+           'TalebiMilanfarResizer']
 
 compat.install()
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NEEDS_OPENMMLAB:
+    if name not in _FOUND:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    module, package = _NEEDS_OPENMMLAB[name]
+    module, package = _FOUND[name]
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
@@ -37,3 +64,7 @@ def __getattr__(name: str) -> Any:
             f'dsnet_mm.{name} needs {package}, but {error.name!r} is not installed: '
             "pip install 'dsnet-mm[onedl]' (or 'dsnet-mm[openmmlab]' for the original packages)"
         ) from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FOUND})

@@ -7,6 +7,7 @@ from typing import Any
 from dsnet_mm.compat import weights_only
 from dsnet_mm.files import written_whole
 from dsnet_mm.hooks import unwrapped
+from dsnet_mm.loading import for_inner_resizer, taken
 from dsnet_mm.registry import HOOKS
 
 from mmengine.fileio import LocalBackend, register_backend
@@ -83,7 +84,7 @@ class SafeCheckpointHook(CheckpointHook):
         weights_only.check_data(checkpoint, 'checkpoint')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Checks what was loaded.
+        """Checks what was loaded, and brings a resizer's weights to where the model has its own.
 
         Raises:
             ValueError: If it has no weight of the model; to resume from, if it is no checkpoint of
@@ -92,25 +93,34 @@ class SafeCheckpointHook(CheckpointHook):
         file = runner._load_from or runner.work_dir
         if not isinstance(checkpoint, dict):
             raise ValueError(f'{file} holds a {type(checkpoint).__name__} instead of a checkpoint')
+        state = checkpoint.get('state_dict', checkpoint)
+        model = unwrapped(runner)
+        found = taken(model, state)
+        used = {id(value) for value in found.values()} & {id(value) for value in state.values()}
+        unused = {name: value for name, value in state.items() if id(value) not in used}
         # mmengine drops the prefix, of distributed training and of test-time augmentation.
-        found, own = ({name.removeprefix('module.'): value for name, value in state.items()}
-                      for state in (checkpoint.get('state_dict', checkpoint),
-                                    unwrapped(runner).state_dict()))
+        own = {name.removeprefix('module.'): value for name, value in model.state_dict().items()}
         other = [name for name, value in own.items()
                  if getattr(found.get(name), 'shape', None) != value.shape]
-        if len(other) == len(own):
+        if not any(id(found[name]) in used for name in own.keys() - other):
             raise ValueError(f'{file} is of another model, none of its weights fits this one '
-                             f'({_some(found)}; the model has {_some(own)})')
+                             f'({_some(state)}; the model has {_some(own)})')
         if not runner._resume:
+            moved = for_inner_resizer(model, state)
+            if moved:
+                given = {id(value) for value in moved.values()}
+                left = {name: value for name, value in unused.items() if id(value) not in given}
+                state.clear()
+                state.update({**left, **found, **moved})
             return
         missing = {'meta', 'state_dict', 'optimizer'} - checkpoint.keys()
         if missing:
             raise ValueError(f'cannot resume from {file}, it has no {_some(missing)}: to start a '
                              'training from its weights, set load_from instead')
-        if other or len(found) > len(own):
-            other = other or [*found.keys() - own.keys()]
-            raise ValueError(f'cannot resume from {file}, its model is another one ({_some(other)} '
-                             'differ): use the config it was trained with, or set load_from')
+        if other or unused:
+            raise ValueError(f'cannot resume from {file}, its model is another one '
+                             f'({_some(other or unused)} differ): use the config it was trained '
+                             'with, or set load_from')
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:

@@ -2,12 +2,16 @@
 import copy
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
+
 from mmengine.config import Config
+from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.hub import get_config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS, DefaultScope, Registry
 from torch import nn
 
 RESIZER = 'model.data_preprocessor.resizer'
@@ -64,13 +68,15 @@ def merge_options(cfg: Config, options: dict) -> None:
     if 'data_root' in options:
         _move_data_root(cfg, options['data_root'])
     kind = resizer_config(cfg)['type']
-    if options.get(f'{RESIZER}.type', kind) != kind:
+    new = options.get(f'{RESIZER}.type', kind)
+    if resolve(new, MODELS, 'dsnet_mm') != resolve(kind, MODELS, 'dsnet_mm'):
         _preprocessor(cfg).pop('resizer', None)
     cfg.merge_from_dict(options)
 
     top, model = cfg.get('data_preprocessor'), cfg.get('model', {}).get('data_preprocessor')
     if top is not None and model is not None:
-        if is_ours(top) and not is_ours(model):
+        scope = scope_of(cfg)
+        if is_ours(top, scope) and not is_ours(model, scope):
             raise ValueError(f'{top.type} is set at the top level only, which training ignores: '
                              'set model.data_preprocessor')
         cfg.data_preprocessor = model
@@ -93,17 +99,69 @@ def build_model(cfg: Config, module: dict | None = None) -> nn.Module:
     """Builds a module in the scope of a config, outside a Runner.
 
     Args:
-        cfg (Config): What names the ``default_scope``.
+        cfg (Config): Of the model.
         module (dict, optional): The module's config; by default ``cfg.model``.
     """
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+    scope = scope_of(cfg)
+    with DefaultScope.overwrite_default_scope(scope):
+        with MODELS.switch_scope_and_registry(scope) as registry:
             return registry.build(cfg.model if module is None else module)
 
 
-def is_ours(preprocessor: dict) -> bool:
-    """Whether a preprocessor's config is one of this package."""
-    return str(preprocessor.get('type')).startswith('dsnet_mm.')
+def resolve(kind: Any, registry: Registry, scope: str | None = None) -> Any:
+    """What a ``type`` in a config stands for, whether it names a class or, as in configs with
+    ``read_base``, is one.
+
+    Args:
+        kind (Any): The type.
+        registry (Registry): Of mmengine.
+        scope (str, optional): Where names without a scope are looked up first.
+
+    Returns:
+        Any: The class; what was given if it is a name that nothing is registered by.
+    """
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(scope) as own:
+        try:
+            return own.get(kind) or kind
+        except RuntimeError:
+            return kind
+
+
+def text_of(cfg: Config) -> str:
+    """The text of a config, as mmengine writes it, but classes by paths where it finds them again.
+
+    mmengine's own path of mmdet's L1Loss leads through a function with the name of a module.
+    """
+    return Config(_map_leaves(cfg._to_lazy_dict(), (LazyObject, LazyAttr, type), _path)).pretty_text
+
+
+def _path(lazy: Any) -> Any:
+    value = lazy if isinstance(lazy, type) else lazy.build()
+    name, module = getattr(value, '__name__', None), getattr(value, '__module__', None)
+    if name is None or module is None:
+        return lazy
+    parts = module.split('.')
+    modules = ('.'.join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((f'{module}.{name}' for module in modules
+                 if getattr(import_module(module), name, None) is value), lazy)
+
+
+def scope_of(cfg: Config) -> str | None:
+    """The scope of names without one: the config's own, or the package of its model's class."""
+    scope = cfg.get('default_scope')
+    if scope is not None:
+        return scope
+    kind = resolve(cfg.get('model', {}).get('type'), MODELS)
+    packages = [base.__module__.split('.')[0] for base in getattr(kind, '__mro__', ())]
+    return next((name for name in packages if name in ('mmdet', 'mmseg')), None)
+
+
+def is_ours(preprocessor: dict, scope: str | None = None) -> bool:
+    """Whether a preprocessor's config is of one with a resizer."""
+    kind = resolve(preprocessor.get('type'), MODELS, scope)
+    return isinstance(kind, type) and issubclass(kind, DownsizeMixin)
 
 
 def _move_data_root(cfg: Config, new: str) -> None:
@@ -118,7 +176,7 @@ def _move_data_root(cfg: Config, new: str) -> None:
         inside = text == folder or text.startswith(f'{folder}/')
         return new + text[len(folder):] if inside else text
 
-    _map_strings(cfg._cfg_dict, move)
+    _map_leaves(cfg._cfg_dict, str, move)
 
 
 def _use_local_weights(cfg: Config, folder: Path) -> None:
@@ -134,16 +192,16 @@ def _use_local_weights(cfg: Config, folder: Path) -> None:
         print(f'DSNET_MM_PRETRAINED: {file} instead of {text}')
         return str(file)
 
-    _map_strings(cfg._cfg_dict, replace)
+    _map_leaves(cfg._cfg_dict, str, replace)
 
 
-def _map_strings(node: Any, function: Callable[[str], str]) -> Any:
-    """Applies a function to every string below a node, in place where it is a dict."""
+def _map_leaves(node: Any, kind: type | tuple[type, ...], function: Callable) -> Any:
+    """Applies a function to all of a kind below a node, in place where it is a dict."""
     if isinstance(node, dict):
-        for key, value in node.items():
-            node[key] = _map_strings(value, function)
+        for key, value in dict.items(node):  # ConfigDict's own would import what is not used
+            node[key] = _map_leaves(value, kind, function)
     elif isinstance(node, (list, tuple)):
-        return type(node)(_map_strings(value, function) for value in node)
-    elif isinstance(node, str):
+        return type(node)(_map_leaves(value, kind, function) for value in node)
+    elif isinstance(node, kind):
         return function(node)
     return node

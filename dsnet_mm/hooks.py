@@ -1,9 +1,14 @@
-"""Training a resizer in front of a model that stays as it is."""
+"""Hooks of a training with a resizer: where it must be, and training it alone."""
+import warnings
+from collections.abc import Sequence
+
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, BaseModule, is_model_wrapper
+from mmengine.model import BaseModel, BaseModule, BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
 
 @HOOKS.register_module()
@@ -46,6 +51,80 @@ class TrainResizerOnlyHook(Hook):
         for module in model.modules():
             if not isinstance(module, BaseModule) and module not in kept:
                 module.training = False
+
+
+@HOOKS.register_module()
+class CheckResizerHook(Hook):
+    """Finds resizers that nothing calls, and windows of slide inference that are no windows::
+
+        custom_hooks = [dict(type='dsnet_mm.CheckResizerHook')]
+    """
+
+    _warned = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Looks where resizers are.
+
+        Raises:
+            ValueError: If one is in a model within the model, whose preprocessor nothing calls.
+        """
+        model = unwrapped(runner)
+        wraps = hasattr(model.data_preprocessor, 'data_preprocessor')
+        for name, module in _preprocessors(model).items():
+            if not f'{name}.'.startswith('data_preprocessor.'):
+                raise ValueError(
+                    f'the resizer in model.{name} would never be used: {type(model).__name__} calls'
+                    ' its own preprocessor, not those of models within it. Set model.'
+                    f'data_preprocessor{".data_preprocessor" * wraps}.type='
+                    f'dsnet_mm.{type(module).__name__}, and its size there')
+            module.used = False
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Looks, once, whether all resizers were used.
+
+        Raises:
+            ValueError: If one was not.
+        """
+        self.after_train_iter = super().after_train_iter  # type: ignore[method-assign]
+        model = unwrapped(runner)
+        for name, module in _preprocessors(model).items():
+            if not module.used:
+                raise ValueError(
+                    f'the resizer in model.{name} was not used in the first iteration, the model '
+                    f'sees unshrunk images: its data_preprocessor, a '
+                    f'{type(model.data_preprocessor).__name__}, must call it')
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                       outputs: Sequence[BaseDataElement] | None = None) -> None:
+        self._check_window(runner, outputs or [])
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence[BaseDataElement] | None = None) -> None:
+        self._check_window(runner, outputs or [])
+
+    def _check_window(self, runner: Runner, outputs: Sequence[BaseDataElement]) -> None:
+        """Warns, once, of a window of mmseg's slide inference that is larger than the image."""
+        model = unwrapped(runner)
+        model = model.module if isinstance(model, BaseTTAModel) else model
+        test_cfg = getattr(model, 'test_cfg', None) or {}
+        if self._warned or test_cfg.get('mode') != 'slide' or not _preprocessors(model):
+            return
+        crop = tuple(test_cfg['crop_size'])
+        for sample in outputs:
+            height, width = sample.img_shape[:2]
+            if crop != (height, width) and crop[0] >= height and crop[1] >= width:
+                self._warned = True
+                warnings.warn(
+                    f'slide inference with crop_size={crop} sees the whole resized image of '
+                    f'{height}x{width} pixels at once: give model.test_cfg.crop_size and stride in '
+                    "resized pixels, or set mode='whole'", stacklevel=2)
+                return
+
+
+def _preprocessors(model: BaseModel) -> dict[str, DownsizeMixin]:
+    return {name: module for name, module in model.named_modules()
+            if isinstance(module, DownsizeMixin)}
 
 
 def unwrapped(runner: Runner) -> BaseModel:

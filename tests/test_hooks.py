@@ -1,4 +1,5 @@
-"""TrainResizerOnlyHook in real trainings."""
+"""TrainResizerOnlyHook and CheckResizerHook in real trainings and validations."""
+import warnings
 from types import SimpleNamespace
 
 from dsnet_mm.config import build_model, load_config
@@ -73,3 +74,19 @@ def test_nothing_to_train_is_an_error(runner):
     for preprocessor in (dict(freeze=True), dict(resizer=dict(type='FixedResizer'))):
         with pytest.raises(ValueError, match='found nothing to train.*needs a resizer that learns'):
             runner(**preprocessor).train()
+
+
+@pytest.mark.parametrize('crop, warns', [((40, 40), True), ((12, 12), False), ((14, 21), False)])
+def test_a_window_larger_than_the_image_is_warned_of_once(crop, warns, data_root, tmp_path):
+    cfg = load_config('configs/mini/deeplabv3plus_camvid.py', {
+        'data_root': str(data_root / 'camvid'), 'work_dir': str(tmp_path),
+        'model.data_preprocessor.target_size': (14, 21), 'model.data_preprocessor.scale': None,
+        'val_dataloader.dataset.indices': 3,
+        'custom_hooks': [dict(type='dsnet_mm.CheckResizerHook')]})
+    cfg.model.test_cfg = dict(mode='slide', crop_size=crop, stride=(8, 8))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        Runner.from_cfg(cfg).val()
+    texts = [str(w.message) for w in caught if 'slide inference' in str(w.message)]
+    assert len(texts) == warns
+    assert not warns or 'crop_size=(40, 40) sees the whole resized image of 14x21' in texts[0]

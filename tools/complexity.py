@@ -12,7 +12,7 @@ from functools import partial
 from math import prod
 from pathlib import Path
 
-from dsnet_mm.config import build_model, load_config
+from dsnet_mm.config import build_model, load_config, scope_of
 from dsnet_mm.resizers import DownsizeNetV2
 
 import torch
@@ -69,7 +69,7 @@ def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int
 def build(path: str | Path) -> tuple[BaseModel, str]:
     """Builds a config's model, and tells its scope."""
     cfg = load_config(str(path))
-    return revert_sync_batchnorm(build_model(cfg)), cfg.default_scope
+    return revert_sync_batchnorm(build_model(cfg)), scope_of(cfg)
 
 
 def row(name: str, path: str | Path, size: tuple[int, int]) -> str:

@@ -2,6 +2,7 @@
 import argparse
 
 from dsnet_mm.checkpoints import check_file
+from dsnet_mm.config import scope_of
 
 from arguments import make_config, make_parser
 from mmengine.config import Config, ConfigDict
@@ -22,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 def apply(args: argparse.Namespace, cfg: Config) -> None:
     cfg.load_from = args.checkpoint
     safeguard(cfg)
-    is_mmseg = cfg.get('default_scope') == 'mmseg'
+    is_mmseg = scope_of(cfg) == 'mmseg'
     if args.show_dir:
         hook = cfg.default_hooks.get('visualization')
         if hook is None:
@@ -53,7 +54,7 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if args.out and cfg.get('default_scope') != 'mmseg':
+    if args.out and scope_of(cfg) != 'mmseg':
         from mmdet.evaluation import DumpDetResults
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()

@@ -2,10 +2,12 @@
 import argparse
 
 from dsnet_mm.checkpoints import check_file, latest_checkpoint
+from dsnet_mm.config import resolve
 
 from arguments import make_config, make_parser
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS, RUNNERS
 from mmengine.runner import Runner
 from training import out_of_memory_explained, safeguard
 
@@ -23,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 def apply(args: argparse.Namespace, cfg: Config) -> None:
     if args.amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        if resolve(kind, OPTIM_WRAPPERS) not in (OptimWrapper, AmpOptimWrapper):
             raise SystemExit(f'--amp needs an OptimWrapper, but the config has {kind}')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

@@ -2,8 +2,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dsnet_mm.config import resolve
+from dsnet_mm.hooks import CheckResizerHook
+from dsnet_mm.seeding import StepSeedHook
+
 import torch
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
 
 OUT_OF_MEMORY = """Out of memory. What helps, first what costs least:
   model.data_preprocessor.resizer.with_cp=True  keeps less of the resizer, and computes it again
@@ -18,10 +24,13 @@ def safeguard(cfg: Config) -> None:
     """
     hooks = {'checkpoint': dict(type='CheckpointHook', interval=1),
              **(cfg.get('default_hooks') or {})}
-    if (hooks['checkpoint'] or {}).get('type') == 'CheckpointHook':
+    if resolve((hooks['checkpoint'] or {}).get('type'), HOOKS) is CheckpointHook:
         hooks['checkpoint'] = dict(hooks['checkpoint'], type='dsnet_mm.SafeCheckpointHook')
     cfg.default_hooks = hooks
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='dsnet_mm.StepSeedHook')]
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or [])]
+    given = [resolve(hook['type'], HOOKS) for hook in cfg.custom_hooks]
+    cfg.custom_hooks += [dict(type=f'dsnet_mm.{hook.__name__}')
+                         for hook in (StepSeedHook, CheckResizerHook) if hook not in given]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
-from dsnet_mm.config import build_model, load_config
+from dsnet_mm.config import build_model, load_config, scope_of
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import ConvexResizer
@@ -111,7 +111,7 @@ def build_pipeline(cfg: Config) -> Compose:
     """The config's test pipeline for an image that is loaded and has no annotations."""
     loader, *transforms = (transform for transform in get_test_pipeline_cfg(cfg)
                            if 'Annotations' not in str(transform.type))
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
         return Compose([{**loader, 'type': 'LoadImageFromNDArray'}, *transforms])
 
 

@@ -1,4 +1,5 @@
 """What the preprocessors for mmdet and mmseg share."""
+import inspect
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -48,8 +49,8 @@ class DownsizeMixin:
             unresized images and are mapped as an image of that size would be.
 
     Raises:
-        ValueError, TypeError: If the size or the range is missing, ambiguous or wrong, or the
-            resizer unknown.
+        ValueError, TypeError: If the size or the range is missing, ambiguous or wrong, the
+            resizer unknown, or an argument not one of the inherited preprocessor.
     """
 
     cast_data: Callable[[Any], Any]  # of the preprocessor behind
@@ -64,7 +65,9 @@ class DownsizeMixin:
                  freeze: bool = False,
                  ratio_range: tuple[float, float] | None = None,
                  **kwargs: Any) -> None:
+        _check_arguments(self, super().__init__, kwargs)
         super().__init__(*args, **kwargs)
+        self.used = False  # by a forward, which CheckResizerHook looks at
         self.output_size = OutputSize(target_size, scale, short_edge)
         self.ratio_range = None if ratio_range is None else _check_range(ratio_range)
         if resizer is not None and not isinstance(resizer, dict):
@@ -78,6 +81,7 @@ class DownsizeMixin:
             self.resizer = build_resizer(resizer)
         if freeze:
             self.resizer.requires_grad_(False)
+        self._learned = any(True for _ in self.resizer.parameters())
 
     def init_weights(self) -> None:
         """Initialises the resizer, by its ``init_cfg`` if it has one.
@@ -108,13 +112,20 @@ class DownsizeMixin:
         Raises:
             TypeError, ValueError: If the images have the wrong type or shape, or values that are
                 not finite; in training, if boxes have.
-            RuntimeError: If the resizer's ``init_cfg`` was never applied before training.
+            RuntimeError: If the resizer's ``init_cfg`` was never applied before training, or FSDP
+                has taken its weights.
         """
         if training and self._resizer_init_cfg is not None and not self._initialized:
             raise RuntimeError(
                 "the resizer's init_cfg was never applied: call init_weights() of this "
                 'preprocessor (models that wrap it in another one do not), or drop init_cfg and '
                 'use load_from')
+        # Set by FSDP, which gathers weights within the forward of the model only.
+        if self._learned and getattr(self.resizer, '_is_fsdp_managed_module', False):
+            raise RuntimeError(
+                'FSDP has taken the weights of the resizer, which preprocesses outside the forward '
+                'of the model: train with MMDistributedDataParallel (without model_wrapper_cfg)')
+        self.used = True
         check_values(data['inputs'], data.get('data_samples'), training)
         data = self.cast_data(data)
         images, samples = data['inputs'], data.get('data_samples')
@@ -184,6 +195,23 @@ class DownsizeMixin:
     def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
                               size_out: Size) -> None:
         rescale_ground_truth(sample, size_in, size_out)
+
+
+def _check_arguments(preprocessor: object, inherited: Callable, given: dict[str, Any]) -> None:
+    known = inspect.signature(inherited).parameters
+    unknown = [name for name in given if name not in known]
+    if not unknown or any(p.kind == p.VAR_KEYWORD for p in known.values()):
+        return
+    kind = type(preprocessor).__name__
+    if 'data_preprocessor' in unknown:
+        raise TypeError(
+            f'{kind} was put in the place of a preprocessor that wraps another one: set '
+            f"model.data_preprocessor.data_preprocessor.type='dsnet_mm.{kind}', and its size there")
+    behind = inherited.__qualname__.split('.')[0]
+    raise TypeError(
+        f'{kind} has no argument {", ".join(unknown)}, as the {behind} behind it has none. If they '
+        "are of your config's own preprocessor, put the resizer in front of that one: "
+        'class MyPreprocessor(DownsizeMixin, ThatPreprocessor): pass')
 
 
 def _check_range(ratio_range: Sequence[float]) -> tuple[float, float]:

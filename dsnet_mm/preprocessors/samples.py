@@ -10,6 +10,7 @@ from dsnet_mm.resizers.sampling import nearest
 from dsnet_mm.resizers.size import Size
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
@@ -31,8 +32,9 @@ def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) 
         scale_factor=(float(w_factor * sx), float(h_factor * sy)))
     if 'pad_shape' in meta:
         update['pad_shape'] = size_out
-    if 'border' in meta:  # of CenterNet and CornerNet: top, bottom, left, right
-        update['border'] = np.asarray(meta['border']) * np.array([sy, sy, sx, sx], np.float32)
+    for key in ('border', 'pad_param'):  # of CenterNet, of mmyolo: top, bottom, left, right
+        if meta.get(key) is not None:
+            update[key] = np.asarray(meta[key]) * np.array([sy, sy, sx, sx], np.float32)
     if meta.get('homography_matrix') is not None:  # of semi-supervised detectors
         matrix = np.asarray(meta['homography_matrix'])
         update['homography_matrix'] = np.diag([sx, sy, 1]).astype(matrix.dtype) @ matrix
@@ -62,7 +64,22 @@ def _pair(meta: dict[str, Any], key: str, default: tuple) -> tuple[float, float]
 
 def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
                        size_out: Size) -> None:
-    """Rescales boxes by factors for x and y, and resizes masks."""
+    """Rescales boxes and keypoints by factors for x and y, and resizes masks.
+
+    Raises:
+        TypeError, ValueError: If something cannot be rescaled.
+    """
+    for name, value in instances.items():
+        if name not in ('bboxes', 'keypoints') and _looks_like_points(value):
+            raise ValueError(
+                f'{name!r} of a data sample, of shape {tuple(value.shape)}, looks like points, '
+                'which nobody would rescale: leave it out in the pipeline, or rescale it in a '
+                "subclass's _rescale_ground_truth, under another name until then")
+    if 'keypoints' in instances:  # x, y and perhaps the visibility
+        points = _float(instances.keypoints)
+        factors = points.new_ones(points.shape[-1])
+        factors[:2] = points.new_tensor(scale)
+        instances.keypoints = points * factors
     if 'bboxes' in instances:
         boxes = instances.bboxes
         if isinstance(boxes, Tensor):
@@ -70,7 +87,7 @@ def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
                 raise ValueError(f'boxes must be pairs of x and y, got shape {tuple(boxes.shape)}: '
                                  'give boxes of another kind as a box type, which knows how to '
                                  'rescale itself')
-            boxes = boxes if boxes.is_floating_point() else boxes.float()
+            boxes = _float(boxes)
             instances.bboxes = boxes * boxes.new_tensor(scale).repeat(boxes.shape[-1] // 2)
         else:  # one of mmdet's box types
             instances.bboxes = boxes.clone()
@@ -80,6 +97,19 @@ def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
             raise TypeError('masks must be BitmapMasks or PolygonMasks, '
                             f'got {type(instances.masks).__name__}')
         instances.masks = _resize_masks(instances.masks, size_out)
+
+
+def _looks_like_points(value: Any) -> bool:
+    """Whether numbers come in pairs, or in triples of an instance: (n, ..., 2), (n, k, 3)."""
+    if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2:
+        return False
+    is_float = value.is_floating_point() if isinstance(value, Tensor) else value.dtype.kind == 'f'
+    return is_float and (value.shape[-1] == 2 or value.ndim > 2 and value.shape[-1] == 3)
+
+
+def _float(values: Any) -> Tensor:
+    values = torch.as_tensor(values)
+    return values if values.is_floating_point() else values.float()
 
 
 def _resize_masks(masks: Any, size: Size) -> Any:

@@ -21,7 +21,8 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
 
     The arguments are those of :class:`~dsnet_mm.preprocessors.mixin.DownsizeMixin` and of
     ``SegDataPreProcessor``. Its ``size``, in training and in ``test_cfg``, is mapped to the resized
-    image. For slide inference give the model's ``crop_size`` and ``stride`` in resized pixels.
+    image; without it and ``size_divisor`` a batch is padded to its largest image. For slide
+    inference give the model's ``crop_size`` and ``stride`` in resized pixels.
 
     Args:
         resize_gt_sem_seg (bool): Resize the label maps with the images. ``False`` trains against
@@ -29,16 +30,20 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
             images without padding.
 
     Raises:
-        ValueError: In training, if labels of another size than their image, such as those kept at
-            high resolution, would meet a padded one.
+        ValueError: In training, if both ``size`` and ``size_divisor`` are given, or if labels of
+            another size than their image, such as those kept at high resolution, would meet a
+            padded one.
     """
 
     size: Size | None
+    size_divisor: int | None
     test_cfg: dict | None
 
     def __init__(self, *args: Any, resize_gt_sem_seg: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.resize_gt_sem_seg = resize_gt_sem_seg
+        if self.size is None and self.size_divisor is None:
+            self.size_divisor = 1  # pads to the largest image; mmseg's assertion wants one of them
         self._unresized = self.size
         self._map_sizes(self.output_size)
         if self.test_cfg and self.test_cfg.get('size') is not None:
@@ -46,6 +51,9 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """See :meth:`DownsizeMixin.forward`."""
+        if training and self.size is not None and self.size_divisor is not None:
+            raise ValueError(f'data_preprocessor has both size={self.size} and size_divisor='
+                             f'{self.size_divisor}: set one of them to None')
         data = super().forward(data, training)
         for sample in (training and data['data_samples']) or ():
             if (any(sample.padding_size) and 'gt_sem_seg' in sample

@@ -6,7 +6,12 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.multiprocessing as mp
-from mmengine.model import BaseModel, MMDistributedDataParallel, convert_sync_batchnorm
+from mmengine.model import (
+    BaseModel,
+    MMDistributedDataParallel,
+    MMFullyShardedDataParallel,
+    convert_sync_batchnorm,
+)
 from mmengine.optim import OptimWrapper
 from mmengine.structures import BaseDataElement
 from torch import Tensor, distributed, nn
@@ -165,3 +170,21 @@ def test_the_resizer_has_nothing_to_synchronise():
     before = str(model.data_preprocessor)
     assert str(convert_sync_batchnorm(model, 'torch').data_preprocessor) == before
     assert 'Norm' not in before
+
+
+@pytest.mark.parametrize('resizer, refused', [('DownsizeNet', True), ('FixedResizer', False)])
+def test_weights_that_are_sharded_are_refused(resizer, refused):
+    distributed.init_process_group('gloo', store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        try:
+            model = MMFullyShardedDataParallel(Tiny(resizer=dict(type=resizer)))
+        except RuntimeError as error:
+            pytest.skip(f'of this PyTorch: {error}')
+        preprocessor = model.module.data_preprocessor
+        if not refused:
+            assert preprocessor(images(0, 2), True)['inputs'].shape == (2, 3, 8, 8)
+            return
+        with pytest.raises(RuntimeError, match='FSDP has taken.*MMDistributedDataParallel'):
+            model.train_step(images(0, 2), OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)))
+    finally:
+        distributed.destroy_process_group()

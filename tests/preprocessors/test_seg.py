@@ -62,3 +62,20 @@ def test_nothing_handed_in_is_changed():
     for now, then in zip(data['data_samples'], before['data_samples']):
         assert now.metainfo == then.metainfo
         assert torch.equal(now.gt_sem_seg.data, then.gt_sem_seg.data)
+
+
+def test_without_padding_options_a_batch_is_padded_to_its_largest_image():
+    """The bare one line: mmseg itself stops in training, at an assertion."""
+    data = batch((40, 60), (30, 80))
+    result = DownsizeSegDataPreProcessor(scale=0.5)(data, True)
+    assert result['inputs'].shape == (2, 3, 20, 40)
+    first, second = (sample.gt_sem_seg.data for sample in result['data_samples'])
+    assert first.shape == second.shape == (1, 20, 40)
+    assert (first[..., 30:] == 255).all() and (second[:, 15:] == 255).all()
+
+
+def test_both_padding_options_are_refused_in_training():
+    ours = DownsizeSegDataPreProcessor(scale=0.5, size=(40, 60), size_divisor=8)
+    with pytest.raises(ValueError, match=r'both size=\(20, 30\) and size_divisor=8: set one'):
+        ours(batch((40, 60)), True)
+    assert ours(batch((40, 60)))['inputs'].shape == (1, 3, 20, 30)

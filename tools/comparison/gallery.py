@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dsnet_mm.config import scope_of
 from dsnet_mm.resizers import ConvexResizer
 from dsnet_mm.visualization import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
 
@@ -41,8 +42,8 @@ def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: Dataset
 
 
 def _build_visualizer(cfg: Config, dataset: Dataset) -> Visualizer:
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with VISUALIZERS.switch_scope_and_registry(cfg.default_scope) as registry:
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
+        with VISUALIZERS.switch_scope_and_registry(scope_of(cfg)) as registry:
             visualizer = registry.build(
                 dict(cfg.visualizer, name='gallery', vis_backends=None, save_dir=None))
     visualizer.dataset_meta = dataset.metainfo

@@ -1,6 +1,8 @@
 """mmdet's and mmseg's metrics that also keep what they print: the values per class and size."""
+from dsnet_mm.config import resolve
+
 import numpy as np
-from mmdet.evaluation import VOCMetric
+from mmdet.evaluation import CocoMetric, VOCMetric
 from mmdet.evaluation.functional import eval_map
 from mmengine.config import ConfigDict
 from mmengine.evaluator import BaseMetric
@@ -71,20 +73,25 @@ class DetailedIoUMetric(IoUMetric):
         return {**metrics, **found}
 
 
-_DETAILED = {'VOCMetric': DetailedVOCMetric, 'IoUMetric': DetailedIoUMetric}
+_DETAILED = {VOCMetric: DetailedVOCMetric, IoUMetric: DetailedIoUMetric}
 for _metric in _DETAILED.values():
     METRICS.register_module(module=_metric)
 
 
-def detailed(evaluator: dict | list) -> dict | list:
-    """The same evaluator, with the details of its metrics where there is a way."""
+def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
+    """The same evaluator, with the details of its metrics where there is a way.
+
+    Args:
+        evaluator (dict | list): Its config.
+        scope (str, optional): Of the config's names.
+    """
     if isinstance(evaluator, (list, tuple)):
-        return [detailed(metric) for metric in evaluator]
+        return [detailed(metric, scope) for metric in evaluator]
     if 'metrics' in evaluator:  # of type Evaluator
-        return ConfigDict(evaluator, metrics=detailed(evaluator['metrics']))
-    kind = str(evaluator['type']).split('.')[-1]
+        return ConfigDict(evaluator, metrics=detailed(evaluator['metrics'], scope))
+    kind = resolve(evaluator['type'], METRICS, scope)
     # With masks as well, CocoMetric gives theirs the same names.
-    if kind == 'CocoMetric' and evaluator.get('metric', 'bbox') in ('bbox', ['bbox']):
+    if kind is CocoMetric and evaluator.get('metric', 'bbox') in ('bbox', ['bbox']):
         return ConfigDict(evaluator, classwise=True)
     if kind in _DETAILED and not evaluator.get('format_only'):
         return ConfigDict(evaluator, type=_DETAILED[kind].__name__)

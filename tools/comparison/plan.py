@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.runs import Run
-from dsnet_mm.config import RESIZER, is_ours, merge_options
+from dsnet_mm.config import RESIZER, is_ours, merge_options, resolve, scope_of, text_of
+from dsnet_mm.hooks import TrainResizerOnlyHook
 
 from mmengine.config import Config
+from mmengine.registry import HOOKS, METRICS
 
 # The model on the image as the data pipeline gives it: what shrinking costs at most.
 HIGH_RES = 'high-res'
-RESIZER_ONLY = 'dsnet_mm.TrainResizerOnlyHook'
 
 
 def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path, mode: str,
@@ -42,15 +43,16 @@ def plan(cfg: Config, arms: dict[str, dict], seeds: Sequence[int], folder: Path,
                 run_cfg.default_hooks.logger.log_metric_by_epoch = False
             if mode == 'resizer':
                 run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
-                                        dict(type=RESIZER_ONLY)]
+                                        dict(type='dsnet_mm.TrainResizerOnlyHook')]
                 run_cfg.find_unused_parameters = True
-            runs.append(Run(arm, seed, options, run_folder, run_cfg.pretty_text, total, metric))
+            runs.append(Run(arm, seed, options, run_folder, text_of(run_cfg), total, metric))
     return runs
 
 
 def is_frozen(cfg: Config) -> bool:
     """Whether nothing but the resizer may learn in a run."""
-    return any(hook['type'] == RESIZER_ONLY for hook in cfg.get('custom_hooks') or [])
+    return any(resolve(hook['type'], HOOKS) is TrainResizerOnlyHook
+               for hook in cfg.get('custom_hooks') or [])
 
 
 def check_config(cfg: Config) -> None:
@@ -58,14 +60,14 @@ def check_config(cfg: Config) -> None:
         ValueError: If there is nothing to compare in the config.
     """
     preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
-    if not is_ours(preprocessor):
-        kind = {'mmseg': 'Seg', 'mmdet': 'Det'}.get(cfg.get('default_scope'), 'Det')
+    if not is_ours(preprocessor, scope_of(cfg)):
+        kind = 'Seg' if scope_of(cfg) == 'mmseg' else 'Det'
         name = f'Downsize{kind}DataPre{"P" if kind == "Seg" else "p"}rocessor'
         raise ValueError(
             f'the config has no resizer, its preprocessor is {preprocessor.get("type")}: add '
             f'--cfg-options model.data_preprocessor.type=dsnet_mm.{name} '
             'model.data_preprocessor.scale=0.5')
-    for key in ('default_scope', 'default_hooks', 'train_cfg', 'val_dataloader', 'val_evaluator'):
+    for key in ('default_hooks', 'train_cfg', 'val_dataloader', 'val_evaluator'):
         if cfg.get(key) is None:
             raise ValueError(f'the config has no {key}: a comparison trains a model of mmdet or '
                              'mmseg, and measures on the validation set')
@@ -82,7 +84,8 @@ def main_metric(cfg: Config) -> str:
         evaluators = evaluators.get('metrics', [evaluators])
     keys = {'VOCMetric': 'pascal_voc/mAP', 'CocoMetric': 'coco/bbox_mAP', 'IoUMetric': 'mIoU'}
     for evaluator in evaluators:
-        key = keys.get(str(evaluator['type']).split('.')[-1])
+        metric = resolve(evaluator['type'], METRICS, scope_of(cfg))
+        key = keys.get(getattr(metric, '__name__', metric))
         if key is not None:
             return key
     raise ValueError(f'say with --metric which value of {evaluators[0]["type"]} to compare, as the '

@@ -9,7 +9,7 @@ from comparison.report import write_reports
 from comparison.runs import Run, write_json
 from comparison.statistics import paired, summarize
 from comparison.trained import load_dataset, load_model, milliseconds, moved, sizes
-from dsnet_mm.config import RESIZER, resizer_config
+from dsnet_mm.config import RESIZER, resizer_config, scope_of
 
 import torch
 from mmengine.config import Config
@@ -54,7 +54,7 @@ def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict
     results = dict(
         about, metric=metric, arms=arms,
         step='iteration' if 'max_iters' in cfg.train_cfg else 'epoch',
-        unit='percent' if cfg.default_scope == 'mmseg' or 'panoptic' in metric else 'fraction',
+        unit='percent' if scope_of(cfg) == 'mmseg' or 'panoptic' in metric else 'fraction',
         paired={f'{arm}-{baseline}': paired(arms[arm]['seeds'], arms[baseline]['seeds'])
                 for arm in arms if arm != baseline},
         classes=list(dataset.metainfo['classes']),

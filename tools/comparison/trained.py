@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from comparison.plan import is_frozen
 from comparison.runs import Run
-from dsnet_mm.config import build_model
+from dsnet_mm.config import build_model, scope_of
 
 import torch
 from mmengine.config import Config
@@ -33,8 +33,8 @@ def load_model(run: Run) -> BaseModel:
 
 def load_dataset(cfg: Config) -> Dataset:
     """The validation set."""
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
+        with DATASETS.switch_scope_and_registry(scope_of(cfg)) as registry:
             return registry.build(copy.deepcopy(cfg.val_dataloader.dataset))
 
 

@@ -13,6 +13,7 @@ from comparison.metrics import detailed, details
 from comparison.plan import is_frozen
 from comparison.runs import write_json
 from dsnet_mm.checkpoints import check_file, latest_checkpoint
+from dsnet_mm.config import scope_of
 from dsnet_mm.hooks import unwrapped
 
 from mmengine.config import Config
@@ -39,7 +40,7 @@ def build_runner(cfg: Config) -> Runner:
         check_file(cfg.load_from)
     safeguard(cfg)
     cfg.test_dataloader, cfg.test_cfg = cfg.val_dataloader, dict(type='TestLoop')
-    cfg.val_evaluator = cfg.test_evaluator = detailed(cfg.val_evaluator)
+    cfg.val_evaluator = cfg.test_evaluator = detailed(cfg.val_evaluator, scope_of(cfg))
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 

@@ -107,11 +107,11 @@ def test_coco_keeps_its_classes_and_sizes():
 
 def test_coco_with_masks_gives_no_classes():
     evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'])
-    assert detailed(evaluator) == evaluator
+    assert detailed(evaluator, 'mmdet') == evaluator
 
 
 def test_metrics_of_an_evaluator_are_found():
-    evaluator = detailed(dict(type='Evaluator', metrics=[dict(type='IoUMetric')]))
+    evaluator = detailed(dict(type='Evaluator', metrics=[dict(type='IoUMetric')]), 'mmseg')
     assert evaluator == dict(type='Evaluator', metrics=[dict(type='DetailedIoUMetric')])
 
 
