@@ -56,15 +56,20 @@ class _Index(int):
     place: tuple[int, int]
 
 
+class _Frame(tuple):
+    """An index of several numbers, as of a video and a frame in it, with its place."""
+    place: tuple[int, int]
+
+
 class _Numbered:
-    """A sampler whose indices know their place."""
+    """A sampler whose indices know their place. To ``isinstance`` it is what it wraps."""
 
     def __init__(self, sampler: Any, start: int) -> None:
         self.sampler, self.start = sampler, start
 
-    def __iter__(self) -> Iterator[_Index]:
+    def __iter__(self) -> Iterator[_Index | _Frame]:
         for number, index in enumerate(self.sampler, self.start):
-            index = _Index(index)
+            index = _Frame(index) if isinstance(index, tuple) else _Index(index)
             index.place = getattr(self.sampler, 'epoch', 0), number
             yield index
 
@@ -74,6 +79,10 @@ class _Numbered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sampler, name)
 
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return type(self.sampler)
+
 
 class _SeededItems:
     """A data set's ``__getitems__``, by which PyTorch loads the samples of a batch."""
@@ -81,11 +90,12 @@ class _SeededItems:
     def __init__(self, dataset: Dataset, seed: tuple[int, int]) -> None:
         self.dataset, self.seed = dataset, seed
 
-    def __call__(self, indices: Sequence[_Index]) -> list:
+    def __call__(self, indices: Sequence[_Index | _Frame]) -> list:
         items = []
         for index in indices:
             _seed(*self.seed, _DATA, *index.place)
-            items.append(self.dataset[int(index)])
+            plain = tuple(index) if isinstance(index, _Frame) else int(index)
+            items.append(self.dataset[plain])
         return items
 
 

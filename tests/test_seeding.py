@@ -1,11 +1,13 @@
 """The same seed, the same training: with any number of workers, and resumed."""
 import random
+from types import SimpleNamespace
 
 from dsnet_mm.seeding import StepSeedHook, _Numbered
 
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets import BaseVideoDataset, TrackAspectRatioBatchSampler, TrackImgSampler
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.runner import Runner
 from trainings import ITERATIONS, differing, segmenter, train
@@ -100,3 +102,31 @@ def test_samplers_keep_what_else_they_can():
             for _, index, expected in zip(range(10), numbered, sampler):
                 assert index == expected
         assert len(numbered) == 10 and numbered.dataset == range(10)
+
+
+class Videos(BaseVideoDataset):
+    """Two videos of three and two frames; the second one is upright."""
+
+    def load_data_list(self) -> list[dict]:
+        return [dict(video_id=video, video_length=frames, images=[
+            dict(frame_id=frame, width=4, height=3 + 2 * video, instances=[])
+            for frame in range(frames)]) for video, frames in ((0, 3), (1, 2))]
+
+    def filter_data(self) -> list[dict]:
+        return self.data_list
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_frames_of_videos(workers):
+    """Trackers' samplers give pairs, of a video and a frame in it."""
+    loader = Runner.build_dataloader(dict(
+        dataset=Videos(pipeline=[lambda frame: dict(frame, drawn=random.random())]), batch_size=2,
+        sampler=dict(type=TrackImgSampler), num_workers=workers,
+        batch_sampler=dict(type=TrackAspectRatioBatchSampler), collate_fn=dict(type=list)), seed=0)
+    runner = SimpleNamespace(train_dataloader=loader, seed=0, iter=0, train_loop=None)
+    StepSeedHook().before_train(runner)
+    found = [frame for batch in loader for frame in batch]
+    assert sorted((f['video_id'], f['key_frame_id']) for f in found) == [
+        (0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert [f['drawn'] for f in found] == [f['drawn'] for batch in loader for f in batch]
+    assert len({f['drawn'] for f in found}) == 5

@@ -1,6 +1,8 @@
 """The one line under mmdet's and mmseg's own tools/train.py, and over their untouched configs."""
+import runpy
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 from dsnet_mm.config import load_config
 
@@ -54,3 +56,18 @@ def test_one_line_by_options_over_an_untouched_config(run_tool, textures, tmp_pa
         'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
         'train_dataloader.dataset.times=1', 'train_cfg.max_epochs=1')
     assert (tmp_path / 'epoch_1.pth').exists()
+
+
+def test_get_flops_leaves_the_resizer_out():
+    """As docs/api.md says: it counts what comes behind the preprocessor."""
+    tool = Path(find_spec('mmseg').origin).parent / '.mim/tools/analysis_tools/get_flops.py'
+    inference = runpy.run_path(str(tool))['inference']
+
+    def flops(resizer: str) -> str:
+        options = {'model.data_preprocessor.target_size': (60, 60),
+                   'model.data_preprocessor.resizer.type': resizer}
+        return inference(SimpleNamespace(
+            config='configs/mini/fcn_textures.py', shape=[120, 120], cfg_options=options),
+            None)['flops']
+
+    assert flops('DownsizeNet') == flops('FixedResizer')
