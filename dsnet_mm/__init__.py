@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from dsnet_mm import compat
-from dsnet_mm.resizers import DownsizeNet, DownsizeNetV2, FixedResizer
+from dsnet_mm.resizers import DownsizeNet, DownsizeNetV2, FixedResizer, GuidedUpsampling
 
 __version__ = '0.1.0'
 
@@ -19,9 +19,11 @@ _NEEDS_OPENMMLAB = {
     'LearnedInterpolation': ('dsnet_mm.necks.interpolation', 'mmengine'),
     'DownsizeNeck': ('dsnet_mm.necks.downsize_neck', 'mmengine'),
     'DownsizeFPN': ('dsnet_mm.necks.fpn', 'mmdet'),
+    'GuidedHead': ('dsnet_mm.models.guided_head', 'mmseg'),
+    'GuidedEncoderDecoder': ('dsnet_mm.models.guided_head', 'mmseg'),
     'DownsizeSepASPPHead': ('dsnet_mm.models.sep_aspp_head', 'mmseg'),
 }
-__all__ = ['DownsizeNet', 'DownsizeNetV2', 'FixedResizer']
+__all__ = ['DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'GuidedUpsampling']
 
 compat.install()
 
