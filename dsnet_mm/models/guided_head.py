@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsnet_mm.preprocessors.guide import Guide
+from dsnet_mm.preprocessors.samples import padded_size
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import GuidedUpsampling
 from dsnet_mm.resizers.size import size_of
@@ -73,6 +74,14 @@ class GuidedHead(BaseModule):
         with torch.random.fork_rng(devices):
             self.upsampling.reset_parameters()
         super().init_weights()
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # Those of the head alone will do.
+        own = tuple(f'{prefix}{name}.' for name in self._modules)
+        for key in [key for key in state_dict if key.startswith(prefix)]:
+            if not key.startswith(own):
+                state_dict[f'{prefix}head.{key.removeprefix(prefix)}'] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, *inputs: Any) -> Tensor:
         """The backbone's maps (and a cascade's last logits) to small logits, see the head."""
@@ -207,8 +216,9 @@ def _by_size(metas: Sequence[dict]) -> list[dict[int, Guide]]:
 
 def _labelled(sample: SegDataSample) -> SegDataSample:
     """The sample with its labels without padding."""
-    size, labels = size_of(sample.guide.image), sample.gt_sem_seg.data
-    if size_of(labels) != sample.guide.canvas(size):
+    guide, labels = sample.guide, sample.gt_sem_seg.data
+    size = size_of(guide.image)
+    if size_of(labels) != padded_size(size, guide.size, guide.padded):
         raise ValueError(f'GuidedHead needs labels of the size of their image, {size}, got '
                          f'{size_of(labels)} after padding')
     sample = sample.new()

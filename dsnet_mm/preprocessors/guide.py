@@ -30,12 +30,6 @@ class Guide:
                          for n, size, padded in zip(maps, self.size, self.padded))
         return rows, columns
 
-    def canvas(self, labels: Size) -> Size:
-        """The size of labels of this size once they are padded as the input is."""
-        rows, columns = (round(n * padded / size)
-                         for n, size, padded in zip(labels, self.size, self.padded))
-        return rows, columns
-
     def __deepcopy__(self, memo: Any) -> Guide:
         # mmengine copies metainfo wherever a data sample goes.
         return self

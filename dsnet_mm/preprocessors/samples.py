@@ -52,6 +52,12 @@ def rescale_ground_truth(sample: BaseDataElement, size_in: Size, size_out: Size)
             setattr(sample, name, _resize_maps(sample.get(name), resize, size_in, size_out))
 
 
+def padded_size(maps: Size, size: Size, padded: Size) -> Size:
+    """The size of maps (h, w) once they are padded in proportion to an image of this size."""
+    rows, columns = (round(n * after / before) for n, before, after in zip(maps, size, padded))
+    return rows, columns
+
+
 def _pair(meta: dict[str, Any], key: str, default: tuple) -> tuple[float, float]:
     value = meta.get(key, default)
     if not hasattr(value, '__getitem__') or len(value) < 2:

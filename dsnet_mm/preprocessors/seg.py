@@ -4,13 +4,13 @@ from typing import Any
 
 from dsnet_mm.preprocessors.guide import Guide
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
-from dsnet_mm.preprocessors.samples import MAPS
+from dsnet_mm.preprocessors.samples import MAPS, padded_size
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.size import Size, size_of
 
 import torch.nn.functional as F
-from mmengine.structures import BaseDataElement
+from mmengine.structures import BaseDataElement, PixelData
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from torch import Tensor
 
@@ -30,9 +30,10 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
 
     Args:
         resize_gt_sem_seg (bool): Resize the label maps with the images. ``False`` trains against
-            labels at high resolution, to which mmseg then enlarges the logits; where images are
-            padded, labels are padded in proportion. The large images are kept, too, as ``guide`` in
-            the metainfo, for :class:`~dsnet_mm.models.guided_head.GuidedHead`.
+            labels at high resolution, to which mmseg then enlarges the logits, and keeps the large
+            images as ``guide`` in the metainfo, for
+            :class:`~dsnet_mm.models.guided_head.GuidedHead`. Labels of another size than the
+            resized image are padded in proportion to it.
     """
 
     size: Size | None
@@ -49,25 +50,27 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """See :meth:`DownsizeMixin.forward`."""
         data = super().forward(data, training)
+        padded = size_of(data['inputs'])
         for sample in data['data_samples'] or ():
             if 'guide' in sample:
-                guide = replace(sample.guide, padded=size_of(data['inputs']))
+                guide = replace(sample.guide, padded=padded)
                 sample.set_field(guide, 'guide', field_type='metainfo')
-                if training:
-                    self._pad_maps(sample)
+            if training:
+                self._pad_maps(sample, padded)
         return data
 
-    def _pad_maps(self, sample: BaseDataElement) -> None:
-        """Pads label maps in proportion, which mmseg has padded by as many pixels as the image."""
+    def _pad_maps(self, sample: BaseDataElement, padded: Size) -> None:
+        """Pads in proportion what mmseg has padded by as many pixels as the image."""
         _, right, _, below = sample.padding_size
         for name in MAPS:
-            if name in sample and (right or below):
-                maps = sample.get(name).data
-                height, width = maps.shape[-2] - below, maps.shape[-1] - right
-                rows, columns = sample.guide.canvas((height, width))
-                maps = F.pad(maps[..., :height, :width], (0, columns - width, 0, rows - height),
-                             value=self.seg_pad_val)
-                setattr(sample, name, sample.get(name).new(data=dict(data=maps)))
+            if name not in sample or not (right or below):
+                continue
+            maps = sample.get(name).data
+            height, width = maps.shape[-2] - below, maps.shape[-1] - right
+            rows, columns = padded_size((height, width), sample.img_shape, padded)
+            maps = F.pad(maps[..., :height, :width], (0, columns - width, 0, rows - height),
+                         value=self.seg_pad_val)
+            setattr(sample, name, PixelData(data=maps))
 
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:
