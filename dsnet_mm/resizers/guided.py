@@ -1,7 +1,8 @@
 """The way back up: small maps to full size, guided by the large image."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from numbers import Real
 
 from dsnet_mm.compat.versions import is_compiling
@@ -92,17 +93,21 @@ class GuidedUpsampling(nn.Module):
                 what they show of the maps, or the extent is wrong.
         """
         small, guide, extent = self._checked(small, guide, extent)
+        y, x = grid = self._grid(small, guide, extent)
+        texture = self._texture(guide, extent)
         learns = torch.is_grad_enabled() and any(
             t.requires_grad for t in (small, guide, *self.parameters()))
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
         if learns or is_compiling() or torch.jit.is_tracing():
-            [(_, weights, grid)] = self._weights(small, guide, extent, None)
-            return _combine(small, weights, grid)
+            return _combine(small, self._weights(texture(None), grid), grid)
         tiled.keep_freed_memory()
-        out = small.new_empty((*small.shape[:2], *guide.shape[2:]))
-        rows = max(1, self._PIXELS // (len(guide) * guide.shape[3]))
-        for band, weights, grid in self._weights(small, guide, extent, rows):
-            out[:, :, band] = _combine(small, weights, grid)
+        n, _, height, width = guide.shape
+        out = small.new_empty((n, small.shape[1], height, width))
+        rows = max(1, self._PIXELS // (n * width))
+        for start in range(0, height, rows):
+            band = slice(start, min(start + rows, height))
+            part = Grid(_rows(y, band), x)
+            out[:, :, band] = _combine(small, self._weights(texture(band), part), part)
         return out
 
     def coefficients(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
@@ -110,61 +115,53 @@ class GuidedUpsampling(nn.Module):
 
         Arguments and errors are those of :meth:`forward`.
         """
-        [(_, weights, _)] = self._weights(*self._checked(small, guide, extent), None)
-        return weights
+        small, guide, extent = self._checked(small, guide, extent)
+        return self._weights(self._texture(guide, extent)(None), self._grid(small, guide, extent))
 
-    def _weights(self, small: Tensor, guide: Tensor, extent: Extent,
-                 rows: int | None) -> Iterator[tuple[slice, Tensor, Grid]]:
-        """Bands of the output, so many rows high: their rows, the weights of the small pixels, and
-        which pixels these are."""
-        height, width = size_of(guide)
-        dtype = self.logits.weight.dtype
-        y, x = (sampling.around(*sizes).to(self.logits.weight)
-                for sizes in zip(size_of(small), (height, width), extent))
-        texture = None
-        if self.density is not None:
-            dense = [min(round(self.density * n), size) for n, size in zip(extent, (height, width))]
-            guide = F.interpolate(to_float(guide, dtype), dense, mode='bilinear', antialias=True)
-            texture = self._texture(guide, slice(0, dense[0]))
-            between = sampling.project(dense, (height, width), strided=False)
-            across, down = between.x.to(texture), between.y.to(texture)
-            texture = _interpolate(texture, across, 3)
-        for start in range(0, height, rows or height):
-            stop = height if rows is None else min(start + rows, height)
-            band = slice(start, stop)
-            part = y if rows is None else y.select(torch.arange(start, stop, device=guide.device))
-            if texture is None:
-                features = self._texture(guide, band)
-            else:
-                features = _interpolate(texture, Axis(down.neighbours[:, band],
-                                                      down.weights[:, band], down.fraction), 2)
-            place = self.place.weight[:, :, None, None]
-            features = features + (place[:, 0] * part.fraction[:, None]
-                                   + place[:, 1] * x.fraction)
-            prior = part.weights[:, None, :, None] * x.weights[:, None]
-            logits = self.logits(features.relu_())
-            logits = logits + (prior.flatten(0, 1) + self._LEAK).log()
-            yield band, logits.softmax(dim=1), Grid(part, x)
+    def _grid(self, small: Tensor, guide: Tensor, extent: Extent) -> Grid:
+        return Grid(*(sampling.around(*sizes).to(self.logits.weight)
+                      for sizes in zip(size_of(small), size_of(guide), extent)))
 
-    def _texture(self, guide: Tensor, band: slice) -> Tensor:
-        """(N, channels, rows, W) the texture of a band of rows."""
-        margin, height = self._MARGIN, guide.shape[2]
-        top, bottom = band.start - margin, band.stop + margin
-        pixels = to_float(guide[:, :, max(top, 0):min(bottom, height)], self.logits.weight.dtype)
-        pixels = F.pad(pixels, (margin, margin, max(-top, 0), max(bottom - height, 0)),
+    def _weights(self, texture: Tensor, grid: Grid) -> Tensor:
+        """(N, 9, H, W) the weights of the small pixels, from a texture (N, channels, H, W)."""
+        y, x = grid
+        down, across = self.place.weight.unbind(1)
+        place = (down[:, None, None] * y.fraction[:, None] + across[:, None, None] * x.fraction)
+        prior = (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
+        logits = self.logits((texture + place).relu_())
+        return (logits + (prior + self._LEAK).log()).softmax(dim=1)
+
+    def _texture(self, guide: Tensor, extent: Extent) -> Callable[[slice | None], Tensor]:
+        """What gives the texture (N, channels, rows, W) of some rows, or of all."""
+        if self.density is None:
+            return partial(self._convolved, guide)
+        large = size_of(guide)
+        dense = [min(round(self.density * n), most) for n, most in zip(extent, large)]
+        guide = F.interpolate(to_float(guide, self.logits.weight.dtype), dense, mode='bilinear',
+                              antialias=True)
+        y, x = (axis.to(guide) for axis in sampling.project(size_of(guide), large, strided=False))
+        texture = _interpolate(self._convolved(guide, None), x, 3)
+        return lambda band: _interpolate(texture, y if band is None else _rows(y, band), 2)
+
+    def _convolved(self, guide: Tensor, band: slice | None) -> Tensor:
+        margin = above = below = self._MARGIN
+        if band is not None:  # with so many rows around it, as far as there are any
+            top, bottom = band.start - margin, band.stop + margin - guide.shape[2]
+            guide = guide[:, :, max(top, 0):band.stop + margin]
+            above, below = max(-top, 0), max(bottom, 0)
+        pixels = F.pad(to_float(guide, self.logits.weight.dtype), (margin, margin, above, below),
                        mode='replicate')
         # They sum to zero over each channel, whose brightness does not matter.
         kernel = self.embedding.weight
         kernel = kernel - kernel.mean(dim=(2, 3), keepdim=True)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        contrast = F.conv2d(pixels, kernel)
+        contrast = F.conv2d(pixels.contiguous(memory_format=torch.channels_last), kernel)
         # Relative to all features here, and a little to brightness: rounding errors of a flat
         # image stay small.
         power = contrast.square().mean(dim=1, keepdim=True)
         brightness = pixels[:, :, 1:-1, 1:-1].square().mean(dim=1, keepdim=True)
         scale = (power + 1e-6 * brightness + self._TINY).rsqrt()
-        return self.context(torch.addcmul(self.embedding.bias[:, None, None], contrast,
-                                          scale).relu_())
+        bias = self.embedding.bias[:, None, None]
+        return self.context(torch.addcmul(bias, contrast, scale).relu_())
 
     def _checked(self, small: Tensor, guide: Tensor,
                  extent: Extent | None) -> tuple[Tensor, Tensor, Extent]:
@@ -190,6 +187,11 @@ class GuidedUpsampling(nn.Module):
 
     def extra_repr(self) -> str:
         return f'density={self.density}'
+
+
+def _rows(axis: Axis, band: slice) -> Axis:
+    """Those of some rows of the output."""
+    return Axis(axis.neighbours[:, band], axis.weights[:, band], axis.fraction[band])
 
 
 def _interpolate(features: Tensor, axis: Axis, dim: int) -> Tensor:
