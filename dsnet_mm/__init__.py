@@ -12,6 +12,7 @@ from dsnet_mm.resizers import (
     DownsizeNet,
     DownsizeNetV2,
     FixedResizer,
+    GuidedUpsampling,
     OutputSize,
     TalebiMilanfarResizer,
 )
@@ -42,13 +43,14 @@ _LAZY = {
         'models.fcn8s': ['FCNVGG', 'FCN8sHead'],
         'models.spnet': ['StripPooling', 'SPNetResNet', 'SPNetHead'],
         'models.sep_aspp_head': ['DownsizeSepASPPHead'],
+        'models.guided_head': ['GuidedHead', 'GuidedEncoderDecoder'],
         'models.class_weighted_loss': ['ClassWeightedCrossEntropyLoss'],
     },
 }
 _FOUND = {name: (f'dsnet_mm.{module}', package) for package, modules in _LAZY.items()
           for module, names in modules.items() for name in names}
-__all__ = ['ConvexResizer', 'DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'MULLER', 'OutputSize',
-           'TalebiMilanfarResizer']
+__all__ = ['ConvexResizer', 'DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'GuidedUpsampling',
+           'MULLER', 'OutputSize', 'TalebiMilanfarResizer']
 
 compat.install()
 

@@ -22,7 +22,8 @@ _LOCATIONS = {
     'mmdet': ['dsnet_mm.preprocessors.det', 'dsnet_mm.necks.fpn', 'dsnet_mm.models.vgg',
               'dsnet_mm.models.refinedet', 'dsnet_mm.models.light_head'],
     'mmseg': ['dsnet_mm.preprocessors.seg', 'dsnet_mm.models.fcn8s', 'dsnet_mm.models.spnet',
-              'dsnet_mm.models.sep_aspp_head', 'dsnet_mm.models.class_weighted_loss'],
+              'dsnet_mm.models.sep_aspp_head', 'dsnet_mm.models.class_weighted_loss',
+              'dsnet_mm.models.guided_head'],
 }
 
 MODELS = Registry(

@@ -49,9 +49,15 @@ def rescale_ground_truth(sample: BaseDataElement, size_in: Size, size_out: Size)
     for name in ('gt_instances', 'ignored_instances'):
         if name in sample:
             _rescale_instances(sample.get(name), scale, size_out)
-    for name, resize in _MAPS.items():
+    for name, resize in MAPS.items():
         if name in sample:
             setattr(sample, name, _resize_maps(sample.get(name), resize, size_in, size_out))
+
+
+def padded_size(maps: Size, size: Size, padded: Size) -> Size:
+    """The size of maps (h, w) once they are padded in proportion to an image of this size."""
+    rows, columns = (round(n * after / before) for n, before, after in zip(maps, size, padded))
+    return rows, columns
 
 
 def _pair(meta: dict[str, Any], key: str, default: tuple) -> tuple[float, float]:
@@ -146,4 +152,4 @@ def _max(edges: Tensor, size: Size) -> Tensor:
     return F.adaptive_max_pool2d(edges.float(), size).to(edges.dtype)
 
 
-_MAPS = {'gt_sem_seg': _nearest, 'gt_depth_map': _nearest, 'gt_edge_map': _max}
+MAPS = {'gt_sem_seg': _nearest, 'gt_depth_map': _nearest, 'gt_edge_map': _max}

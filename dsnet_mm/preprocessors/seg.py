@@ -1,13 +1,18 @@
 """A resizer in front of any mmseg model."""
+from dataclasses import replace
 from typing import Any
 
+from dsnet_mm.preprocessors.guide import Guide
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.preprocessors.samples import MAPS, padded_size
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.size import Size, size_of
 
-from mmengine.structures import BaseDataElement
+import torch.nn.functional as F
+from mmengine.structures import BaseDataElement, PixelData
 from mmseg.models.data_preprocessor import SegDataPreProcessor
+from torch import Tensor
 
 
 @MODELS.register_module()
@@ -26,13 +31,13 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
 
     Args:
         resize_gt_sem_seg (bool): Resize the label maps with the images. ``False`` trains against
-            labels at high resolution; mmseg then enlarges the logits to them. That needs resized
-            images without padding.
+            labels at high resolution, to which mmseg then enlarges the logits, and keeps the large
+            images as ``guide`` in the metainfo, for
+            :class:`~dsnet_mm.models.guided_head.GuidedHead`. Labels of another size than the
+            resized image are padded in proportion to it.
 
     Raises:
-        ValueError: In training, if both ``size`` and ``size_divisor`` are given, or if labels of
-            another size than their image, such as those kept at high resolution, would meet a
-            padded one.
+        ValueError: In training, if both ``size`` and ``size_divisor`` are given.
     """
 
     size: Size | None
@@ -55,16 +60,35 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
             raise ValueError(f'data_preprocessor has both size={self.size} and size_divisor='
                              f'{self.size_divisor}: set one of them to None')
         data = super().forward(data, training)
-        for sample in (training and data['data_samples']) or ():
-            if (any(sample.padding_size) and 'gt_sem_seg' in sample
-                    and size_of(sample.gt_sem_seg.data) != size_of(data['inputs'])):
-                raise ValueError(
-                    'labels of another size than the resized image need one without padding, but '
-                    f'that of {tuple(sample.img_shape)} pixels is padded by {sample.padding_size} '
-                    '(left, right, top, bottom), which would shift its labels: choose target_size, '
-                    'size and size_divisor so that nothing is padded, or set '
-                    'resize_gt_sem_seg=True and give labels of the size of the image')
+        padded = size_of(data['inputs'])
+        for sample in data['data_samples'] or ():
+            if 'guide' in sample:
+                guide = replace(sample.guide, padded=padded)
+                sample.set_field(guide, 'guide', field_type='metainfo')
+            if training:
+                self._pad_maps(sample, padded)
         return data
+
+    def _pad_maps(self, sample: BaseDataElement, padded: Size) -> None:
+        """Pads in proportion what mmseg has padded by as many pixels as the image."""
+        _, right, _, below = sample.padding_size
+        for name in MAPS:
+            if name not in sample or not (right or below):
+                continue
+            maps = sample.get(name).data
+            height, width = maps.shape[-2] - below, maps.shape[-1] - right
+            rows, columns = padded_size((height, width), sample.img_shape, padded)
+            maps = F.pad(maps[..., :height, :width], (0, columns - width, 0, rows - height),
+                         value=self.seg_pad_val)
+            setattr(sample, name, PixelData(data=maps))
+
+    def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
+                 training: bool) -> BaseDataElement:
+        sample = super()._rescale(sample, image, resized, training)
+        if not self.resize_gt_sem_seg:
+            size = size_of(resized)
+            sample.set_field(Guide(image, size, size), 'guide', field_type='metainfo')
+        return sample
 
     def _map_sizes(self, output_size: OutputSize) -> None:
         if self._unresized is not None:

@@ -141,6 +141,29 @@ def dense(size_in: int, size_out: int, margin: int) -> Axis:
     return _axis(torch.cat([points[::2], points[1::2]]), size_in, size_out, taps, reach)
 
 
+def around(size_in: int, size_out: int, extent: float | None = None) -> Axis:
+    """The three neighbours nearest to each output pixel's projected point, along one axis: the one
+    whose square it falls in, and those beside it.
+
+    Args:
+        extent (float, optional): The output shows so many pixels of the input, from its beginning;
+            all by default.
+
+    Returns:
+        Axis: On the CPU, in single precision. The weights are those of
+        ``F.interpolate(mode='bilinear')``, which two at most have; the fractions are the points'
+        distances from the second neighbours, in [-0.5, 0.5].
+    """
+    # Rounded as F.interpolate rounds it, see _axis.
+    ratio = torch.tensor((size_in if extent is None else extent) / size_out,
+                         dtype=torch.float32).double()
+    points = ((torch.arange(size_out).double() + 0.5) * ratio - 0.5).float().clamp(0, size_in - 1)
+    middle = (points + 0.5).floor().clamp(max=size_in - 1)
+    neighbours = middle + torch.arange(-1, 2)[:, None]
+    weights = (1 - (neighbours - points).abs()).clamp(min=0)
+    return Axis(neighbours.clamp(0, size_in - 1).long(), weights, points - middle)
+
+
 def _project_axis(size_in: int, size_out: int, strided: bool) -> Axis:
     axis = _axis(torch.arange(size_out) + 0.5, size_in, size_out, taps=2, reach=1)
     strided = strided and size_in % size_out == 0 and size_in > size_out

@@ -141,15 +141,22 @@ def test_5_labels_stay_on_their_pixels():
     assert sample.gt_edge_map.data[0].sum(0).nonzero().flatten().tolist() == [7]
 
 
-def test_5_labels_at_high_resolution_where_that_is_sound():
+def test_5_labels_at_high_resolution_are_padded_in_proportion():
     data = seg_batch()
     ours = DownsizeSegDataPreProcessor(scale=0.5, size=(40, 60), resize_gt_sem_seg=False)
     sample = ours(data, True)['data_samples'][0]
     assert torch.equal(sample.gt_sem_seg.data, data['data_samples'][0].gt_sem_seg.data)
-    for padding in (dict(size=(50, 60)), dict(size_divisor=32)):
+    labels = data['data_samples'][0].gt_sem_seg.data
+    # 20x30 pixels become 25x30 and 32x32.
+    for padding, size in ((dict(size=(50, 60)), (50, 60)), (dict(size_divisor=32), (64, 64))):
         ours = DownsizeSegDataPreProcessor(scale=0.5, resize_gt_sem_seg=False, **padding)
-        with pytest.raises(ValueError, match='labels of another size.*without padding.*=True'):
-            ours(data, True)
+        sample = ours(data, True)['data_samples'][0]
+        right, below = size[1] - 60, size[0] - 40
+        assert torch.equal(sample.gt_sem_seg.data,
+                           torch.nn.functional.pad(labels, (0, right, 0, below), value=255))
+        guide = sample.guide
+        assert guide.image is data['inputs'][0] and guide.size == (20, 30)
+        assert guide.extent(guide.padded) == (20, 30)
 
 
 # 6. CenterNet: no scale_factor in its test metainfo, and a border.

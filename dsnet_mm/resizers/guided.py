@@ -1,0 +1,208 @@
+"""The way back up: small maps to full size, guided by the large image."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Real
+
+from dsnet_mm.compat.versions import is_compiling
+from dsnet_mm.resizers import sampling, tiled
+from dsnet_mm.resizers.layers import weighted_sum
+from dsnet_mm.resizers.sampling import Axis, Grid
+from dsnet_mm.resizers.size import check_images, check_positive, size_of, to_float
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Extent = tuple[float, float]
+
+
+class GuidedUpsampling(nn.Module):
+    """Enlarges maps by convex combinations of the 3x3 nearest small pixels, which the large image
+    guides.
+
+    Ours, for a segmenter behind a resizer: its logits are small, but the large image, which shows
+    where every edge runs, is still there. For each large pixel two 3x3 convolutions read the
+    image's texture, its place between the small pixels is added, and a 1x1 convolution and softmax
+    give nine weights, which all channels of the map share.
+
+    Untrained it is ``F.interpolate(mode='bilinear')``, but for 0.8 % of the weight, which is spread
+    over all nine: those without any would never learn. As in
+    :class:`~dsnet_mm.resizers.DownsizeNetV2` the weights depend on local contrast alone, in any
+    value range, and no statistics over the image are taken.
+
+    Args:
+        guide_channels (int): Channels of the large image.
+        channels (int): Width of the network.
+        density (int, optional): Read the texture of an antialiased image this many times as large
+            as the small map along each axis (if that is smaller than the image), and interpolate it
+            to full size: cheaper for large ratios. By default that of the image itself.
+
+    Raises:
+        ValueError: If an argument is not a positive integer.
+    """
+    # Pixels around each one that the convolutions see.
+    _MARGIN = 2
+    # Output pixels computed at once without gradients, so that what is in between stays in the
+    # processor's cache.
+    _PIXELS = 2**15
+    # Added to the bilinear weights.
+    _LEAK = 1e-3
+    # Keeps the gradient of black images finite: its power of -1.5 is in range.
+    _TINY = 1e-20
+
+    def __init__(self, guide_channels: int = 3, channels: int = 8,
+                 density: int | None = None) -> None:
+        super().__init__()
+        check_positive(guide_channels=guide_channels, channels=channels)
+        if density is not None:
+            check_positive(density=density)
+        self.guide_channels = guide_channels
+        self.density = density
+        self.embedding = nn.Conv2d(guide_channels, channels, 3)
+        self.context = nn.Conv2d(channels, channels, 3)
+        self.place = nn.Linear(2, channels, bias=False)
+        self.logits = nn.Conv2d(channels, 9, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets the weights as at the start."""
+        for module in (self.embedding, self.context, self.place):
+            module.reset_parameters()
+        nn.init.zeros_(self.logits.weight)
+        nn.init.zeros_(self.logits.bias)
+
+    def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
+        """Enlarges maps.
+
+        Args:
+            small (Tensor): (N, C, h, w) the maps, floating-point.
+            guide (Tensor): (N, c, H, W) the large images, any value range, floating-point or
+                unsigned 8-bit.
+            extent (tuple[float, float], optional): Rows and columns of the maps that the images
+                show, from the top left; maps of padded images reach beyond. All by default.
+
+        Returns:
+            Tensor: (N, C, H, W), each pixel between the least and the greatest of its nine small
+            ones; of the maps' dtype.
+
+        Raises:
+            TypeError: If something is not floating-point, or the images unsigned 8-bit.
+            ValueError: If something is empty or has the wrong shape, the images are smaller than
+                what they show of the maps, or the extent is wrong.
+        """
+        small, guide, extent = self._checked(small, guide, extent)
+        y, x = grid = self._grid(small, guide, extent)
+        texture = self._texture(guide, extent)
+        learns = torch.is_grad_enabled() and any(
+            t.requires_grad for t in (small, guide, *self.parameters()))
+        # A graph to be compiled or exported is one of whole images: it holds for all sizes.
+        if learns or is_compiling() or torch.jit.is_tracing():
+            return _combine(small, self._weights(texture(None), grid), grid)
+        tiled.keep_freed_memory()
+        n, _, height, width = guide.shape
+        out = small.new_empty((n, small.shape[1], height, width))
+        rows = max(1, self._PIXELS // (n * width))
+        for start in range(0, height, rows):
+            band = slice(start, min(start + rows, height))
+            part = Grid(_rows(y, band), x)
+            out[:, :, band] = _combine(small, self._weights(texture(band), part), part)
+        return out
+
+    def coefficients(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
+        """The weights (N, 9, H, W) of the small pixels around each large one, row by row.
+
+        Arguments and errors are those of :meth:`forward`.
+        """
+        small, guide, extent = self._checked(small, guide, extent)
+        return self._weights(self._texture(guide, extent)(None), self._grid(small, guide, extent))
+
+    def _grid(self, small: Tensor, guide: Tensor, extent: Extent) -> Grid:
+        return Grid(*(sampling.around(*sizes).to(self.logits.weight)
+                      for sizes in zip(size_of(small), size_of(guide), extent)))
+
+    def _weights(self, texture: Tensor, grid: Grid) -> Tensor:
+        """(N, 9, H, W) the weights of the small pixels, from a texture (N, channels, H, W)."""
+        y, x = grid
+        down, across = self.place.weight.unbind(1)
+        place = (down[:, None, None] * y.fraction[:, None] + across[:, None, None] * x.fraction)
+        prior = (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
+        logits = self.logits((texture + place).relu_())
+        return (logits + (prior + self._LEAK).log()).softmax(dim=1)
+
+    def _texture(self, guide: Tensor, extent: Extent) -> Callable[[slice | None], Tensor]:
+        """What gives the texture (N, channels, rows, W) of some rows, or of all."""
+        if self.density is None:
+            return partial(self._convolved, guide)
+        large = size_of(guide)
+        dense = [min(round(self.density * n), most) for n, most in zip(extent, large)]
+        guide = F.interpolate(to_float(guide, self.logits.weight.dtype), dense, mode='bilinear',
+                              antialias=True)
+        y, x = (axis.to(guide) for axis in sampling.project(size_of(guide), large, strided=False))
+        texture = _interpolate(self._convolved(guide, None), x, 3)
+        return lambda band: _interpolate(texture, y if band is None else _rows(y, band), 2)
+
+    def _convolved(self, guide: Tensor, band: slice | None) -> Tensor:
+        margin = above = below = self._MARGIN
+        if band is not None:  # with so many rows around it, as far as there are any
+            top, bottom = band.start - margin, band.stop + margin - guide.shape[2]
+            guide = guide[:, :, max(top, 0):band.stop + margin]
+            above, below = max(-top, 0), max(bottom, 0)
+        pixels = F.pad(to_float(guide, self.logits.weight.dtype), (margin, margin, above, below),
+                       mode='replicate')
+        # They sum to zero over each channel, whose brightness does not matter.
+        kernel = self.embedding.weight
+        kernel = kernel - kernel.mean(dim=(2, 3), keepdim=True)
+        contrast = F.conv2d(pixels.contiguous(memory_format=torch.channels_last), kernel)
+        # Relative to all features here, and a little to brightness: rounding errors of a flat
+        # image stay small.
+        power = contrast.square().mean(dim=1, keepdim=True)
+        brightness = pixels[:, :, 1:-1, 1:-1].square().mean(dim=1, keepdim=True)
+        scale = (power + 1e-6 * brightness + self._TINY).rsqrt()
+        bias = self.embedding.bias[:, None, None]
+        return self.context(torch.addcmul(bias, contrast, scale).relu_())
+
+    def _checked(self, small: Tensor, guide: Tensor,
+                 extent: Extent | None) -> tuple[Tensor, Tensor, Extent]:
+        if not isinstance(small, Tensor) or not small.is_floating_point():
+            kind = small.dtype if isinstance(small, Tensor) else type(small).__name__
+            raise TypeError(f'the small maps must be a floating-point tensor, got {kind}')
+        check_images(small)
+        check_images(guide, self.guide_channels)
+        if len(small) != len(guide):
+            raise ValueError(f'{len(small)} small maps came with {len(guide)} large images')
+        size = size_of(small)
+        if extent is None:
+            extent = size
+        elif len(extent) != 2 or not all(isinstance(n, Real) and 0 < n <= most
+                                         for n, most in zip(extent, size)):
+            raise ValueError(f'extent must be the rows and columns of the small maps {size} that '
+                             f'the large images show, got {extent!r}')
+        if any(n > most for n, most in zip(extent, size_of(guide))):
+            raise ValueError(f'the large images {size_of(guide)} show {tuple(extent)} pixels of '
+                             'the small maps, but must not be smaller than these: resize such '
+                             'maps with F.interpolate')
+        return small, guide, extent
+
+    def extra_repr(self) -> str:
+        return f'density={self.density}'
+
+
+def _rows(axis: Axis, band: slice) -> Axis:
+    """Those of some rows of the output."""
+    return Axis(axis.neighbours[:, band], axis.weights[:, band], axis.fraction[band])
+
+
+def _interpolate(features: Tensor, axis: Axis, dim: int) -> Tensor:
+    """Linear interpolation of rows (``dim=2``) or columns (``dim=3``)."""
+    shape = (-1, 1) if dim == 2 else (-1, )
+    return weighted_sum((w.view(shape) for w in axis.weights),
+                        (features.index_select(dim, index) for index in axis.neighbours))
+
+
+def _combine(small: Tensor, weights: Tensor, grid: Grid) -> Tensor:
+    """The weighted sums of the nine small pixels around each large one."""
+    rows = [small.index_select(2, index) for index in grid.y.neighbours]
+    values = (row.index_select(3, index) for row in rows for index in grid.x.neighbours)
+    return weighted_sum(weights.to(small.dtype).unsqueeze(2).unbind(1), values)
