@@ -19,6 +19,9 @@ ARMS = {
     'muller': dict(type='MULLER'),
 }
 
+GUIDED = 'model.decode_head.guided'  # of a GuidedHead
+WAYS_UP = ('bilinear', 'guided')
+
 
 def parse_arm(text: str) -> tuple[str, dict]:
     """Reads ``downsizenet``, or ``wide=dict(type='DownsizeNet', channels=32)`` for one's own.
@@ -41,7 +44,8 @@ def parse_arm(text: str) -> tuple[str, dict]:
 
 def parse_options(text: str) -> tuple[str, dict]:
     """Reads an arm of a comparison: a resizer, as :func:`parse_arm` does, or options of the config,
-    as in ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``.
+    as in ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``. With a config that has a guided
+    head, ``downsizenet-v2+guided`` and ``downsizenet-v2+bilinear`` also say how logits are enlarged.
 
     Returns:
         tuple[str, dict]: The arm's name and the options that it sets.
@@ -50,6 +54,9 @@ def parse_options(text: str) -> tuple[str, dict]:
         ValueError: If it is neither.
     """
     name, _, value = text.partition('=')
+    resizer, plus, way_up = text.rpartition('+')
+    if plus and way_up in WAYS_UP:
+        return text, {RESIZER: parse_arm(resizer)[1], GUIDED: way_up == 'guided'}
     if not value.startswith('{'):
         name, resizer = parse_arm(text)
         return name, {RESIZER: resizer}

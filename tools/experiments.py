@@ -63,6 +63,9 @@ EXPERIMENTS = {
                'downsizenet-v2', blurred('antialias-wider', **unet(18))],
               ['configs/mini/unet-wide_drive.py', *DRIVE, '--arms', LARGER, 'downsizenet-v2',
                'antialias', 'bilinear']],
+    # And the way back up.
+    'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--arms', 'bilinear+bilinear',
+                'downsizenet-v2+guided', 'antialias+guided']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
     # behind bilinear interpolation.
     'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],

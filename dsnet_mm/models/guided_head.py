@@ -6,7 +6,7 @@ from typing import Any
 from dsnet_mm.preprocessors.guide import Guide
 from dsnet_mm.preprocessors.samples import padded_size
 from dsnet_mm.registry import MODELS
-from dsnet_mm.resizers import GuidedUpsampling
+from dsnet_mm.resizers import BilinearUpsampling, GuidedUpsampling
 from dsnet_mm.resizers.size import size_of
 
 import torch
@@ -43,6 +43,7 @@ class GuidedHead(BaseModule):
             and ``predict`` of mmseg's ``BaseDecodeHead`` or ``BaseCascadeDecodeHead``.
         upsampling (dict, optional): Arguments of
             :class:`~dsnet_mm.resizers.GuidedUpsampling`.
+        guided (bool): ``False`` enlarges bilinearly instead, to compare with.
         init_cfg (dict, optional): mmengine's.
 
     Raises:
@@ -50,14 +51,15 @@ class GuidedHead(BaseModule):
         ValueError: If it aligns corners.
     """
 
-    def __init__(self, head: dict, upsampling: dict | None = None,
+    def __init__(self, head: dict, upsampling: dict | None = None, guided: bool = True,
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         self.head = MMSEG_MODELS.build(head)
         _check_head(self.head)
         # What is built behind starts from the same random weights as without guidance.
         with torch.random.fork_rng(devices=[]):
-            self.upsampling = GuidedUpsampling(**upsampling or {})
+            self.upsampling = (GuidedUpsampling(**upsampling or {}) if guided
+                               else BilinearUpsampling())
 
     def __getattr__(self, name: str) -> Any:
         """The head's own attributes, which mmseg reads: ``num_classes``, ``align_corners``..."""
@@ -161,7 +163,7 @@ class GuidedHead(BaseModule):
         rows, columns = (math.ceil(n) for n in extent)
         # Training runs inside autocast and validation outside: both must agree.
         with torch.autocast(logits.device.type, enabled=False):
-            dtype = next(self.upsampling.parameters()).dtype
+            dtype = next(self.parameters()).dtype
             small = logits[list(indices), :, :rows, :columns].to(dtype)
             images = torch.stack([guide.image for guide in guides])
             return self.upsampling(small, images, extent)

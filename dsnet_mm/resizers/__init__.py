@@ -3,9 +3,9 @@ from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.downsizenet import DownsizeNet
 from dsnet_mm.resizers.downsizenet_v2 import DownsizeNetV2
 from dsnet_mm.resizers.fixed import FixedResizer
-from dsnet_mm.resizers.guided import GuidedUpsampling
+from dsnet_mm.resizers.guided import BilinearUpsampling, GuidedUpsampling
 from dsnet_mm.resizers.peers import MULLER, TalebiMilanfarResizer
 from dsnet_mm.resizers.size import OutputSize
 
-__all__ = ['ConvexResizer', 'DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'GuidedUpsampling',
-           'MULLER', 'OutputSize', 'TalebiMilanfarResizer']
+__all__ = ['BilinearUpsampling', 'ConvexResizer', 'DownsizeNet', 'DownsizeNetV2', 'FixedResizer',
+           'GuidedUpsampling', 'MULLER', 'OutputSize', 'TalebiMilanfarResizer']

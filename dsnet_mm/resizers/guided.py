@@ -194,6 +194,24 @@ def _rows(axis: Axis, band: slice) -> Axis:
     return Axis(axis.neighbours[:, band], axis.weights[:, band], axis.fraction[band])
 
 
+class BilinearUpsampling(nn.Module):
+    """Enlarges maps by bilinear interpolation: the baseline of :class:`GuidedUpsampling`, which it
+    is called like."""
+
+    def reset_parameters(self) -> None:
+        """There are none."""
+
+    def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
+        """Maps (N, C, h, w) to (N, C, H, W), the size of the images; see
+        :meth:`GuidedUpsampling.forward`."""
+        size = size_of(guide)
+        if extent is None or tuple(extent) == size_of(small):
+            return F.interpolate(small, size, mode='bilinear')
+        y, x = (sampling.around(*sizes).to(small) for sizes in zip(size_of(small), size, extent))
+        weights = (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
+        return _combine(small, weights[None], Grid(y, x))
+
+
 def _interpolate(features: Tensor, axis: Axis, dim: int) -> Tensor:
     """Linear interpolation of rows (``dim=2``) or columns (``dim=3``)."""
     shape = (-1, 1) if dim == 2 else (-1, )

@@ -252,6 +252,16 @@ def test_upsampling_takes_its_arguments(upsampling):
                for name, value in upsampling.items())
 
 
+@pytest.mark.parametrize('test', [None, dict(size_divisor=32)])
+def test_bilinear_upsampling_is_what_guidance_starts_from(test):
+    models = [segmenter(dict(guided(HEAD), guided=is_guided), test=test)
+              for is_guided in (False, True)]
+    assert not list(models[0].decode_head.upsampling.parameters())
+    image = torch.rand(3, 92, 160) * 255
+    bilinear, start = (model.test_step(batch(image))[0].seg_logits.data for model in models)
+    assert 0 < (bilinear - start).abs().mean() < 0.01 * bilinear.std()
+
+
 def test_what_is_refused():
     image = ramp(60, 84)
     with pytest.raises(RuntimeError, match=r"resize_gt_sem_seg=False.*give it data samples"):

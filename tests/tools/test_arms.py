@@ -1,5 +1,6 @@
-from dsnet_mm.config import RESIZER
+from dsnet_mm.config import RESIZER, build_model, load_config, merge_options
 from dsnet_mm.registry import build_resizer
+from dsnet_mm.resizers import BilinearUpsampling, GuidedUpsampling
 
 import arms
 import numpy as np
@@ -56,6 +57,18 @@ def test_an_arm_of_ones_own():
 def test_bad_arms(text, message):
     with pytest.raises(ValueError, match=message):
         arms.parse_arm(text)
+
+
+@pytest.mark.parametrize('way_up', ['bilinear', 'guided'])
+def test_an_arm_says_how_logits_are_enlarged(way_up):
+    name, options = arms.parse_options(f'antialias+{way_up}')
+    assert name == f'antialias+{way_up}'
+    cfg = load_config('configs/mini/unet-guided_drive.py')
+    merge_options(cfg, options)
+    model = build_model(cfg)
+    assert model.data_preprocessor.resizer.antialias
+    kind = dict(bilinear=BilinearUpsampling, guided=GuidedUpsampling)[way_up]
+    assert type(model.decode_head.upsampling) is kind
 
 
 def test_an_arm_of_a_comparison_is_a_resizer_or_options_of_the_config():
