@@ -45,7 +45,7 @@ def parse_arm(text: str) -> tuple[str, dict]:
 def parse_options(text: str) -> tuple[str, dict]:
     """Reads an arm of a comparison: a resizer, as :func:`parse_arm` does, or options of the config,
     as in ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``. With a config that has a guided
-    head, ``downsizenet-v2+guided`` and ``downsizenet-v2+bilinear`` say how logits are enlarged, too.
+    head, ``downsizenet-v2+guided`` and ``downsizenet-v2+bilinear`` say how it enlarges logits, too.
 
     Returns:
         tuple[str, dict]: The arm's name and the options that it sets.

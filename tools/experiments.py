@@ -51,9 +51,9 @@ def unet(channels: int) -> dict[str, int]:
 FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
 DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
 # An image that takes the wide U-Net as long as DownsizeNetV2 and a smaller one: with padding
-# 184x184 pixels instead of 176x176. Its crops of 330 pixels are 104.
+# 184x184 pixels instead of 176x176. Its crops of 331 pixels are 104.
 LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.315,
-                 train_dataloader__dataset__pipeline__2__crop_size=(330, 330))
+                 train_dataloader__dataset__pipeline__2__crop_size=(331, 331))
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = f'{OUT}/camvid/{Path(MOBILENET).stem}/runs/bilinear-seed0/epoch_24.pth'
 
