@@ -60,7 +60,7 @@ class CheckResizerHook(Hook):
         custom_hooks = [dict(type='dsnet_mm.CheckResizerHook')]
     """
 
-    _warned = False
+    _first = _warned = False
 
     def before_train(self, runner: Runner) -> None:
         """Looks where resizers are.
@@ -78,6 +78,7 @@ class CheckResizerHook(Hook):
                     f'data_preprocessor{".data_preprocessor" * wraps}.type='
                     f'dsnet_mm.{type(module).__name__}, and its size there')
             module.used = False
+        self._first = True
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
@@ -86,9 +87,9 @@ class CheckResizerHook(Hook):
         Raises:
             ValueError: If one was not.
         """
-        self.after_train_iter = super().after_train_iter  # type: ignore[method-assign]
+        first, self._first = self._first, False
         model = unwrapped(runner)
-        for name, module in _preprocessors(model).items():
+        for name, module in _preprocessors(model).items() if first else ():
             if not module.used:
                 raise ValueError(
                     f'the resizer in model.{name} was not used in the first iteration, the model '

@@ -26,7 +26,9 @@ def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 found[prefix + name] = left.pop(prefix + name)
 
     asked = OrderedDict((name.removeprefix('module.'), value) for name, value in state.items())
-    asked._metadata = getattr(state, '_metadata', OrderedDict())  # versions, for who renames
+    # The versions, for who renames.
+    asked._metadata = getattr(  # type: ignore[attr-defined]
+        state, '_metadata', OrderedDict())
     handles = [module._register_load_state_dict_pre_hook(take, with_module=True)
                for module in model.modules()]
     try:

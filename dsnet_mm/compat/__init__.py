@@ -1,6 +1,7 @@
 """Where OpenMMLab's packages, as installed, lack what this package's users need.
 
-``import dsnet_mm`` puts all of it in place, once, and nothing else changes anything in the process.
+``import dsnet_mm`` puts it in place, once; what needs mmdet itself follows when a preprocessor for
+mmdet is built. Nothing else changes anything in the process.
 """
 import sys
 from importlib.machinery import PathFinder
@@ -8,7 +9,7 @@ from importlib.util import find_spec
 
 from dsnet_mm.compat.extension import NAME, OpsOnTorchvision
 
-__all__ = ['install']
+__all__ = ['install', 'mend_mmdet']
 
 
 def install() -> None:
@@ -48,6 +49,12 @@ def find_configs() -> None:
     MODULE2PACKAGE.setdefault('dsnet_mm', 'dsnet_mm')
     if find_spec('mmseg') is not None and not is_installed('mmsegmentation'):
         MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+def mend_mmdet() -> None:
+    """Lets RTMDet-Ins give masks of the right size where a resizer changes the ratio."""
+    from dsnet_mm.compat import rtmdet
+    rtmdet.install()
 
 
 def guard_checkpoints() -> None:

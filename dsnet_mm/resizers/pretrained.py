@@ -58,8 +58,11 @@ def complete(config: dict) -> dict:
     if weights is None:
         return config
     trained, _ = read(weights)
-    kind = str(config.get('type', trained['type'])).removeprefix('dsnet_mm.')
-    if kind != trained['type'] and '.' not in kind:  # a user's own has a scope
+    kind = config.get('type', trained['type'])
+    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else str(kind)
+    kind = path.split('.')[-1]
+    is_ours = '.' not in path or path.startswith('dsnet_mm.')  # a user's own has a scope
+    if is_ours and kind != trained['type']:
         raise ValueError(f'the weights {str(weights)!r} are of a {trained["type"]}, not of a '
                          f'{kind}: leave out the type')
     return {**trained, **config}

@@ -70,7 +70,10 @@ def test_a_file_of_another_kind(file, trained):
         other.from_pretrained(file)
     with pytest.raises(ValueError, match=f'are of {kind.__name__}\\(.*another network'):
         other(weights=file)
-    for name in (other.__name__, f'dsnet_mm.{other.__name__}'):
+    for same in (kind, f'dsnet_mm.resizers.{kind.__name__}'):
+        assert type(build_resizer(dict(type=same, weights=str(file)))) is kind
+    for name in (other, other.__name__, f'dsnet_mm.{other.__name__}',
+                 f'dsnet_mm.resizers.{other.__name__}'):
         with pytest.raises(ValueError, match=f'of a {kind.__name__}, not of a {other.__name__}: '):
             build_resizer(dict(type=name, weights=str(file)))
 
