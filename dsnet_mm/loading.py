@@ -26,9 +26,8 @@ def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 found[prefix + name] = left.pop(prefix + name)
 
     asked = OrderedDict((name.removeprefix('module.'), value) for name, value in state.items())
-    # The versions, for who renames.
-    asked._metadata = getattr(  # type: ignore[attr-defined]
-        state, '_metadata', OrderedDict())
+    # Versions, by which some rename.
+    asked._metadata = getattr(state, '_metadata', OrderedDict())  # type: ignore[attr-defined]
     handles = [module._register_load_state_dict_pre_hook(take, with_module=True)
                for module in model.modules()]
     try:

@@ -79,8 +79,8 @@ class _Numbered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sampler, name)
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return type(self.sampler)
 
 
