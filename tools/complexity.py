@@ -2,8 +2,8 @@
 
 Multiply-adds are what mmengine's analysis counts for one image: convolutions, matrix products,
 normalisation, pooling and upsampling. A second stage is counted on as many proposals as it has at
-test; anchors, decoding and suppression are not counted. The config's resizer is counted apart, and
-so is DownsizeNetV2 in its place.
+test; anchors, decoding and suppression are not counted. The upsampling of a GuidedHead belongs to
+the model. The config's resizer is counted apart, and so is DownsizeNetV2 in its place.
 """
 import argparse
 import logging
@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 
 from dsnet_mm.config import build_model, load_config, scope_of
+from dsnet_mm.models.guided_head import GuidedHead
 from dsnet_mm.resizers import DownsizeNetV2
 
 import torch
@@ -83,6 +84,11 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
     whole = multiply_adds(
         model, partial(model.forward, data_samples=[sample], mode='tensor'),
         torch.rand(1, 3, *low))
+    head = getattr(model, 'decode_head', None)
+    if isinstance(head, GuidedHead):
+        logits = torch.rand(1, head.out_channels, *low)
+        whole += multiply_adds(head.upsampling, partial(head.upsampling, logits),
+                               torch.rand(1, 3, *size) * 255)
     own = preprocessor.resizer
     count = [sum(p.numel() for p in module.parameters()) for module in (model, own)]
     cells = [name, f'{low[0]}×{low[1]}', f'{count[0] - count[1]:,}', f'{whole / 1e9:.2f} G']

@@ -7,7 +7,8 @@ from dsnet_mm.preprocessors.guide import Guide
 from dsnet_mm.preprocessors.samples import padded_size
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import BilinearUpsampling, GuidedUpsampling
-from dsnet_mm.resizers.size import size_of
+from dsnet_mm.resizers.run import enlarge
+from dsnet_mm.resizers.size import check_positive, size_of
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
 @MODELS.register_module()
@@ -44,16 +46,22 @@ class GuidedHead(BaseModule):
         upsampling (dict, optional): Arguments of
             :class:`~dsnet_mm.resizers.GuidedUpsampling`.
         guided (bool): ``False`` enlarges bilinearly instead, to compare with.
+        loss_bands (int): Compute the loss of so many bands of rows one after the other, and then
+            once more for the gradient: the large logits and what they are made of take the memory
+            of one band. The same for losses that are means over all pixels, as mmseg's
+            ``CrossEntropyLoss`` is; ``DiceLoss`` becomes that of a band.
         init_cfg (dict, optional): mmengine's.
 
     Raises:
         TypeError: If the head is not such a one.
-        ValueError: If it aligns corners.
+        ValueError: If it aligns corners, or an argument is out of range.
     """
 
     def __init__(self, head: dict, upsampling: dict | None = None, guided: bool = True,
-                 init_cfg: dict | list | None = None) -> None:
+                 loss_bands: int = 1, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
+        check_positive(loss_bands=loss_bands)
+        self.loss_bands = loss_bands
         self.head = MMSEG_MODELS.build(head)
         _check_head(self.head)
         # What is built behind starts from the same random weights as without guidance.
@@ -107,11 +115,21 @@ class GuidedHead(BaseModule):
         logits = self.head(*features)
         losses: dict[str, Tensor] = {}
         for group in _by_size([sample.metainfo for sample in samples]):
-            large = self._enlarge(logits, group)
-            labelled = [_labelled(samples[index]) for index in group]
-            for name, value in self.head.loss_by_feat(large, labelled).items():
-                losses[name] = losses.get(name, 0) + value * (len(group) / len(samples))
+            height = size_of(next(iter(group.values())).image)[0]
+            bounds = [height * i // self.loss_bands for i in range(self.loss_bands + 1)]
+            for start, stop in zip(bounds, bounds[1:]):
+                share = len(group) / len(samples) * (stop - start) / height
+                labelled = [_labelled(samples[index], slice(start, stop)) for index in group]
+                arguments = logits, group, labelled, slice(start, stop)
+                found = (self._loss(*arguments) if self.loss_bands == 1 else
+                         checkpoint(self._loss, *arguments, use_reentrant=False))
+                for name, value in found.items():
+                    losses[name] = losses.get(name, 0) + value * share
         return losses
+
+    def _loss(self, logits: Tensor, group: dict[int, Guide], labelled: list[SegDataSample],
+              rows: slice) -> dict[str, Tensor]:
+        return self.head.loss_by_feat(self._enlarge(logits, group, rows), labelled)
 
     def predict(self, *inputs: Any) -> Tensor:
         """Logits of the size of the large images.
@@ -152,21 +170,19 @@ class GuidedHead(BaseModule):
         padding = metas[0].get('img_padding_size', metas[0].get('padding_size', (0, 0, 0, 0)))
         return F.pad(large, tuple(padding)) if any(padding) else large
 
-    def _enlarge(self, logits: Tensor, group: dict[int, Guide]) -> Tensor:
-        """Those of some images of the batch, without padding."""
+    def _enlarge(self, logits: Tensor, group: dict[int, Guide],
+                 rows: slice | None = None) -> Tensor:
+        """Those of some images of the batch, without padding; all rows by default."""
         if not isinstance(logits, Tensor):
             raise TypeError(f'{type(self.head).__name__} makes {type(logits).__name__} instead of '
                             'one map of logits: GuidedHead cannot enlarge that')
         indices, guides = zip(*group.items())
         extent = guides[0].extent(size_of(logits))
         # Beyond the image are only logits of its padding.
-        rows, columns = (math.ceil(n) for n in extent)
-        # Training runs inside autocast and validation outside: both must agree.
-        with torch.autocast(logits.device.type, enabled=False):
-            dtype = next(self.parameters()).dtype
-            small = logits[list(indices), :, :rows, :columns].to(dtype)
-            images = torch.stack([guide.image for guide in guides])
-            return self.upsampling(small, images, extent)
+        height, width = (math.ceil(n) for n in extent)
+        small = logits[list(indices), :, :height, :width]
+        images = torch.stack([guide.image for guide in guides])
+        return enlarge(self.upsampling, small, images, extent, rows)
 
 
 @MODELS.register_module()
@@ -216,13 +232,13 @@ def _by_size(metas: Sequence[dict]) -> list[dict[int, Guide]]:
     return list(groups.values())
 
 
-def _labelled(sample: SegDataSample) -> SegDataSample:
-    """The sample with its labels without padding."""
+def _labelled(sample: SegDataSample, rows: slice) -> SegDataSample:
+    """The sample with some rows of its labels, without padding."""
     guide, labels = sample.guide, sample.gt_sem_seg.data
     size = size_of(guide.image)
     if size_of(labels) != padded_size(size, guide.size, guide.padded):
         raise ValueError(f'GuidedHead needs labels of the size of their image, {size}, got '
                          f'{size_of(labels)} after padding')
     sample = sample.new()
-    sample.gt_sem_seg = PixelData(data=labels[..., :size[0], :size[1]])
+    sample.gt_sem_seg = PixelData(data=labels[..., rows, :size[1]])
     return sample

@@ -1,7 +1,7 @@
 """The way back up: small maps to full size, guided by the large image."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
 
@@ -73,7 +73,8 @@ class GuidedUpsampling(nn.Module):
         nn.init.zeros_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
 
-    def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
+    def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None,
+                rows: slice | None = None) -> Tensor:
         """Enlarges maps.
 
         Args:
@@ -82,10 +83,12 @@ class GuidedUpsampling(nn.Module):
                 unsigned 8-bit.
             extent (tuple[float, float], optional): Rows and columns of the maps that the images
                 show, from the top left; maps of padded images reach beyond. All by default.
+            rows (slice, optional): Those of the large map to compute, from ``start`` to before
+                ``stop``; all by default.
 
         Returns:
-            Tensor: (N, C, H, W), each pixel between the least and the greatest of its nine small
-            ones; of the maps' dtype.
+            Tensor: (N, C, H, W), or as many rows, each pixel between the least and the greatest of
+            its nine small ones; of the maps' dtype.
 
         Raises:
             TypeError: If something is not floating-point, or the images unsigned 8-bit.
@@ -94,21 +97,20 @@ class GuidedUpsampling(nn.Module):
         """
         small, guide, extent = self._checked(small, guide, extent)
         y, x = grid = self._grid(small, guide, extent)
-        texture = self._texture(guide, extent)
         learns = torch.is_grad_enabled() and any(
             t.requires_grad for t in (small, guide, *self.parameters()))
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
         if learns or is_compiling() or torch.jit.is_tracing():
-            return _combine(small, self._weights(texture(None), grid), grid)
+            grid = grid if rows is None else Grid(_rows(y, rows), x)
+            weights = self._weights(self._texture(guide, extent)(rows), grid)
+            return _combine(small, weights, grid)
+        texture = self._texture(guide, extent, self._bands)
         tiled.keep_freed_memory()
-        n, _, height, width = guide.shape
-        out = small.new_empty((n, small.shape[1], height, width))
-        rows = max(1, self._PIXELS // (n * width))
-        for start in range(0, height, rows):
-            band = slice(start, min(start + rows, height))
+        out = small.new_empty((*small.shape[:2], *guide.shape[2:]))
+        for band in self._bands(guide):
             part = Grid(_rows(y, band), x)
-            out[:, :, band] = _combine(small, self._weights(texture(band), part), part)
-        return out
+            _combine_into(out[:, :, band], small, self._weights(texture(band), part), part)
+        return out if rows is None else out[:, :, rows]
 
     def coefficients(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
         """The weights (N, 9, H, W) of the small pixels around each large one, row by row.
@@ -127,11 +129,23 @@ class GuidedUpsampling(nn.Module):
         y, x = grid
         down, across = self.place.weight.unbind(1)
         place = (down[:, None, None] * y.fraction[:, None] + across[:, None, None] * x.fraction)
+        features = (texture + place).relu_()
         prior = (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
-        logits = self.logits((texture + place).relu_())
-        return (logits + (prior + self._LEAK).log()).softmax(dim=1)
+        # The 1x1 convolution, whose result lies with its channels first wherever they lay.
+        bias = self.logits.bias[:, None] + (prior.flatten(1) + self._LEAK).log()
+        kernel = self.logits.weight.flatten(1).expand(len(features), -1, -1)
+        logits = torch.baddbmm(bias.expand(len(features), -1, -1), kernel, features.flatten(2))
+        return logits.softmax(dim=1).unflatten(2, features.shape[-2:])
 
-    def _texture(self, guide: Tensor, extent: Extent) -> Callable[[slice | None], Tensor]:
+    def _bands(self, images: Tensor) -> list[slice]:
+        """Parts of the rows of images, to be computed one after the other."""
+        n, _, height, width = images.shape
+        rows = max(1, self._PIXELS // (n * width))
+        return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
+
+    def _texture(self, guide: Tensor, extent: Extent,
+                 bands: Callable[[Tensor], Sequence[slice | None]] = lambda images: [None]
+                 ) -> Callable[[slice | None], Tensor]:
         """What gives the texture (N, channels, rows, W) of some rows, or of all."""
         if self.density is None:
             return partial(self._convolved, guide)
@@ -140,7 +154,9 @@ class GuidedUpsampling(nn.Module):
         guide = F.interpolate(to_float(guide, self.logits.weight.dtype), dense, mode='bilinear',
                               antialias=True)
         y, x = (axis.to(guide) for axis in sampling.project(size_of(guide), large, strided=False))
-        texture = _interpolate(self._convolved(guide, None), x, 3)
+        # Columns are quickly read where channels lie first.
+        texture = torch.cat([_interpolate(self._convolved(guide, band).contiguous(), x, 3)
+                             for band in bands(guide)], dim=2)
         return lambda band: _interpolate(texture, y if band is None else _rows(y, band), 2)
 
     def _convolved(self, guide: Tensor, band: slice | None) -> Tensor:
@@ -201,13 +217,16 @@ class BilinearUpsampling(nn.Module):
     def reset_parameters(self) -> None:
         """There are none."""
 
-    def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
+    def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None,
+                rows: slice | None = None) -> Tensor:
         """Maps (N, C, h, w) to (N, C, H, W), the size of the images; see
         :meth:`GuidedUpsampling.forward`."""
         size = size_of(guide)
-        if extent is None or tuple(extent) == size_of(small):
+        extent = extent or size_of(small)
+        if rows is None and tuple(extent) == size_of(small):
             return F.interpolate(small, size, mode='bilinear')
         y, x = (sampling.around(*sizes).to(small) for sizes in zip(size_of(small), size, extent))
+        y = y if rows is None else _rows(y, rows)
         weights = (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
         return _combine(small, weights[None], Grid(y, x))
 
@@ -221,6 +240,23 @@ def _interpolate(features: Tensor, axis: Axis, dim: int) -> Tensor:
 
 def _combine(small: Tensor, weights: Tensor, grid: Grid) -> Tensor:
     """The weighted sums of the nine small pixels around each large one."""
-    rows = [small.index_select(2, index) for index in grid.y.neighbours]
-    values = (row.index_select(3, index) for row in rows for index in grid.x.neighbours)
+    # Columns first: there are fewer of them, and whole rows are quickly copied.
+    columns = [small.index_select(3, index) for index in grid.x.neighbours]
+    values = (column.index_select(2, index) for index in grid.y.neighbours for column in columns)
     return weighted_sum(weights.to(small.dtype).unsqueeze(2).unbind(1), values)
+
+
+def _combine_into(out: Tensor, small: Tensor, weights: Tensor, grid: Grid) -> None:
+    """The same without gradients, and without a copy of the neighbours for each large pixel."""
+    y, x = grid
+    low, high = int(y.neighbours[0, 0]), int(y.neighbours[2, -1]) + 1
+    columns = [small[:, :, low:high].index_select(3, index) for index in x.neighbours]
+    weights = weights.to(small.dtype).unsqueeze(2)
+    first = 0
+    # Rows between the same small ones at once.
+    for count in y.neighbours[1].unique_consecutive(return_counts=True)[1].tolist():
+        rows = slice(first, first + count)
+        values = (column[:, :, [index - low]] for index in y.neighbours[:, first].tolist()
+                  for column in columns)
+        out[:, :, rows] = weighted_sum(weights[..., rows, :].unbind(1), values)
+        first += count

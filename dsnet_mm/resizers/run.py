@@ -30,3 +30,23 @@ def run(resizer: nn.Module, images: Tensor, size: Size, channel_order: str = 'bg
     # Some interpolations overshoot; what reads bytes later (BoxInst) would wrap around.
     resized = resized.clamp(0, 255) if given == torch.uint8 else resized
     return resized.flip(1) if flip else resized
+
+
+def enlarge(upsampling: nn.Module, small: Tensor, guide: Tensor,
+            extent: tuple[float, float] | None = None, rows: slice | None = None,
+            channel_order: str = 'bgr') -> Tensor:
+    """Enlarges maps in the upsampling's own precision.
+
+    Args:
+        upsampling (nn.Module): A ``GuidedUpsampling`` or ``BilinearUpsampling``.
+        channel_order (str): ``'bgr'`` or ``'rgb'``, of large images with three channels.
+
+    The other arguments, the result and the errors are those of
+    :class:`~dsnet_mm.resizers.GuidedUpsampling`.
+    """
+    dtype = next((p.dtype for p in upsampling.parameters()), torch.float32)
+    if channel_order == 'rgb' and guide.dim() == 4 and guide.shape[1] == 3:
+        guide = guide.flip(1)
+    guide = guide.to(dtype) if guide.is_floating_point() else guide
+    with torch.autocast(small.device.type, enabled=False):
+        return upsampling(small.to(dtype), guide, extent, rows)

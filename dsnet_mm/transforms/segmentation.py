@@ -1,8 +1,8 @@
 """A resizer that trains with one of torchvision's segmentation models."""
 from collections.abc import Sequence
 
-from dsnet_mm.resizers import DownsizeNet, OutputSize
-from dsnet_mm.resizers.run import run
+from dsnet_mm.resizers import DownsizeNet, GuidedUpsampling, OutputSize
+from dsnet_mm.resizers.run import enlarge, run
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,9 +28,13 @@ class DownsizeSegmentation(nn.Module):
             the three must be given, see :class:`~dsnet_mm.resizers.OutputSize`.
         resizer (nn.Module, optional): By default an untrained ``DownsizeNet``. It sees BGR, as all
             of this package.
+        upsampling (str | GuidedUpsampling): How the logits ``out`` are enlarged, ``'bilinear'`` or
+            ``'guided'``, by an untrained :class:`~dsnet_mm.resizers.GuidedUpsampling`, or by one
+            that is given.
 
     Raises:
-        ValueError, TypeError: If the size is missing, ambiguous or wrong.
+        ValueError, TypeError: If the size is missing, ambiguous or wrong, or the upsampling
+            unknown.
     """
 
     def __init__(self,
@@ -39,11 +43,17 @@ class DownsizeSegmentation(nn.Module):
                  size: Sequence[int] | None = None,
                  scale: float | Sequence[float] | None = None,
                  short_edge: int | None = None,
-                 resizer: nn.Module | None = None) -> None:
+                 resizer: nn.Module | None = None,
+                 upsampling: str | GuidedUpsampling = 'bilinear') -> None:
         super().__init__()
         self.output_size = OutputSize(size, scale, short_edge)
         self.resizer = DownsizeNet() if resizer is None else resizer
         self.model = model
+        if upsampling not in ('bilinear', 'guided') and not isinstance(upsampling,
+                                                                       GuidedUpsampling):
+            raise ValueError("upsampling must be 'bilinear', 'guided' or a GuidedUpsampling, got "
+                             f'{upsampling!r}')
+        self.upsampling = GuidedUpsampling() if upsampling == 'guided' else upsampling
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Computes the model's logits.
@@ -63,8 +73,12 @@ class DownsizeSegmentation(nn.Module):
                             f'got {images.dtype}')
         size_in = images.shape[-2:]
         small = run(self.resizer, images, self.output_size(*size_in), channel_order='rgb')
-        return {name: F.interpolate(logits, size_in, mode='bilinear', align_corners=False)
-                for name, logits in self.model(small).items()}
+        logits = self.model(small)
+        large = {}
+        if isinstance(self.upsampling, GuidedUpsampling):
+            large['out'] = enlarge(self.upsampling, logits['out'], images, channel_order='rgb')
+        return large | {name: F.interpolate(value, size_in, mode='bilinear', align_corners=False)
+                        for name, value in logits.items() if name not in large}
 
     def extra_repr(self) -> str:
         return repr(self.output_size)

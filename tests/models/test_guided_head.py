@@ -240,6 +240,25 @@ def test_copies_share_images_and_leave_nothing_behind():
     assert not any(isinstance(value, Tensor) for value in vars(model.decode_head).values())
 
 
+def test_the_loss_in_bands_is_the_same():
+    image, labels = small_scene(61, 84, 0)
+    torch.manual_seed(1)
+    whole = segmenter(guided(FCN), backbone=dict(type='Convolutions'), mean=[120.] * 3,
+                      std=[70.] * 3, size_divisor=8)
+    nn.init.normal_(whole.decode_head.upsampling.logits.weight)
+    bands = copy.deepcopy(whole)
+    bands.decode_head.loss_bands = 3
+    for model in (whole, bands):
+        data = model.data_preprocessor(
+            batch(image, image[:, 5:], labels=[labels, labels[:, 5:]]), True)
+        model.losses = model(**data, mode='loss')
+        model.losses['decode.loss_ce'].backward()
+    for name, value in whole.losses.items():
+        torch.testing.assert_close(bands.losses[name], value)
+    for expected, found in zip(whole.parameters(), bands.parameters()):
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-6)
+
+
 def test_a_models_init_cfg_leaves_the_upsampling():
     model = segmenter(init_cfg=dict(type='Constant', layer='Conv2d', val=3.))
     assert model.decode_head.upsampling.logits.weight.abs().max() == 0
@@ -277,6 +296,8 @@ def test_what_is_refused():
               mode='loss')
     with pytest.raises(ValueError, match='different sizes.*batch_size'):
         segmenter(scale=None, target_size=(20, 30)).test_step(batch(image, ramp(50, 84)))
+    with pytest.raises(ValueError, match='loss_bands must be a positive integer, got 0'):
+        GuidedHead(HEAD, loss_bands=0)
     with pytest.raises(ValueError, match='align_corners=False in ImageHead'):
         GuidedHead(dict(HEAD, align_corners=True))
     with pytest.raises(TypeError, match='PointHead has a loss or predictions of its own'):

@@ -119,6 +119,17 @@ def test_is_convex_and_the_same_in_bands(h, w, y, x, density):
 
 
 @pytest.mark.parametrize('density', [None, 2])
+def test_some_rows(density):
+    net = trained(density=density)
+    small, guide = torch.randn(1, 2, 6, 8), bytes_of(1, 3, 20, 30)
+    whole = net(small, guide)
+    for rows in (slice(0, 7), slice(7, 20), slice(0, 20)):
+        torch.testing.assert_close(net(small, guide, rows=rows), whole[:, :, rows])
+        with torch.no_grad():
+            torch.testing.assert_close(net(small, guide, rows=rows), whole[:, :, rows])
+
+
+@pytest.mark.parametrize('density', [None, 2])
 def test_only_texture_counts(density):
     net = trained(density=density).double()
     small, guide = torch.randn(1, 2, 6, 8).double(), torch.rand(1, 3, 20, 30).double()
@@ -194,6 +205,33 @@ def test_copies_are_equal_and_start_anew():
     assert torch.equal(copy.deepcopy(net)(small, guide), net(small, guide))
     net.reset_parameters()
     assert (net(small, guide) - F.interpolate(small, (20, 30), mode='bilinear')).abs().max() < 0.05
+
+
+@pytest.mark.skipif(not hasattr(torch.compiler, 'is_exporting'), reason='PyTorch before 2.7')
+@pytest.mark.parametrize('density', [None, 2])
+def test_one_graph_for_all_sizes(density, tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    net = trained(density=density).requires_grad_(False)
+    anything = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    program = torch.export.export(
+        net, (torch.rand(2, 5, 20, 24), torch.rand(2, 3, 64, 80)), strict=True,
+        dynamic_shapes=dict(small=anything, guide=anything, extent=None, rows=None))
+    torch.onnx.export(program, dynamo=True, input_names=['small', 'guide'], opset_version=20,
+                      verbose=False).save(tmp_path / 'guided.onnx')
+    session = onnxruntime.InferenceSession(tmp_path / 'guided.onnx')
+    for small, large in (((7, 9), (30, 31)), ((30, 40), (100, 133)), ((33, 20), (66, 66))):
+        inputs = dict(small=torch.rand(3, 5, *small), guide=255 * torch.rand(3, 3, *large))
+        expected = net(*inputs.values())
+        torch.testing.assert_close(program.module()(*inputs.values()), expected, rtol=0, atol=1e-4)
+        [found] = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
+
+
+def test_compiled_it_is_the_same():
+    net = trained()
+    small, guide = torch.randn(2, 3, 7, 9), bytes_of(2, 3, 23, 20)
+    compiled = torch.compile(net, backend='aot_eager', fullgraph=True)
+    torch.testing.assert_close(compiled(small, guide), net(small, guide))
 
 
 def test_bad_arguments():

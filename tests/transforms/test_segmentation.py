@@ -1,5 +1,5 @@
 """torchvision's segmentation models behind a resizer that learns."""
-from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer
+from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer, GuidedUpsampling
 from dsnet_mm.transforms import DownsizeSegmentation
 
 import numpy as np
@@ -48,6 +48,21 @@ def test_untrained_is_bilinear_interpolation_in_front():
     learned, fixed = (DownsizeSegmentation(model, short_edge=64, resizer=resizer)(images)['out']
                       for resizer in (None, FixedResizer()))
     torch.testing.assert_close(learned, fixed)
+
+
+def test_guided_upsampling_of_the_logits_alone():
+    images = torch.rand(2, 3, 40, 60)
+    bilinear, guided = (DownsizeSegmentation(Pixelwise(), scale=0.5, upsampling=upsampling)(images)
+                        for upsampling in ('bilinear', 'guided'))
+    assert torch.equal(guided['aux'], bilinear['aux'])
+    assert 0 < (guided['out'] - bilinear['out']).abs().max() < 0.008
+    net = GuidedUpsampling()
+    torch.nn.init.normal_(net.logits.weight)
+    found = DownsizeSegmentation(Pixelwise(), scale=0.5, upsampling=net)(images)['out']
+    small = F.interpolate(images, scale_factor=0.5, mode='bilinear')
+    torch.testing.assert_close(found, net(small, images.flip(1)))  # it sees BGR, as all of ours
+    with pytest.raises(ValueError, match="upsampling must be .* got 'bicubic'"):
+        DownsizeSegmentation(Pixelwise(), scale=0.5, upsampling='bicubic')
 
 
 def test_bad_size():
