@@ -215,7 +215,7 @@ def test_one_graph_for_all_sizes(density, tmp_path):
     anything = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     program = torch.export.export(
         net, (torch.rand(2, 5, 20, 24), torch.rand(2, 3, 64, 80)), strict=True,
-        dynamic_shapes=dict(small=anything, guide=anything, extent=None, rows=None))
+        dynamic_shapes=dict(small=anything, guide=anything))
     torch.onnx.export(program, dynamo=True, input_names=['small', 'guide'], opset_version=20,
                       verbose=False).save(tmp_path / 'guided.onnx')
     session = onnxruntime.InferenceSession(tmp_path / 'guided.onnx')

@@ -1,7 +1,7 @@
 from functools import partial
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet, DownsizeNetV2
+from dsnet_mm import DownsizeNet, DownsizeNetV2, GuidedUpsampling
 
 import complexity
 import pytest
@@ -32,6 +32,24 @@ def test_counts_resizers_by_hand():
     # One more output pixel on each side is embedded.
     assert complexity.multiply_adds(net, partial(net, size=(7, 11)), images) == (
         9 * 13 * 16 * 48 + pixels * (9 * 256 + 144))
+
+
+@pytest.mark.parametrize('density, seen', [(None, (20, 30)), (2, (14, 22))])
+def test_counts_the_upsampling_by_hand(density, seen):
+    net = GuidedUpsampling(density=density)
+    count = complexity.multiply_adds(net, partial(net, torch.rand(1, 5, 7, 11)),
+                                     torch.rand(1, 3, 20, 30))
+    height, width = seen
+    convolved = 27 * 8 * (height + 2) * (width + 2) + 72 * 8 * height * width
+    assert convolved + 72 * 20 * 30 <= count <= convolved + (72 + 20) * 20 * 30
+
+
+def test_a_guided_heads_upsampling_belongs_to_the_model():
+    rows = [complexity.row('', complexity.CONFIGS / f'mini/{name}_drive.py', (560, 584))
+            for name in ('unet', 'unet-guided')]
+    plain, guided = (float(row.split('|')[4].split()[0]) for row in rows)
+    # 864 for each of the large pixels.
+    assert guided - plain == pytest.approx(864 * 560 * 584 / 1e9, abs=0.02)
 
 
 @pytest.mark.parametrize('name', complexity.PIPELINES)
