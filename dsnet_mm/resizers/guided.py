@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Real
+from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import sampling, tiled
@@ -42,6 +42,9 @@ class GuidedUpsampling(nn.Module):
     Raises:
         ValueError: If an argument is not a positive integer.
     """
+    # Conv2d; their biases are there, which no type checker knows.
+    embedding: Any
+    logits: Any
     # Pixels around each one that the convolutions see.
     _MARGIN = 2
     # Output pixels computed at once without gradients, so that what is in between stays in the
@@ -191,7 +194,7 @@ class GuidedUpsampling(nn.Module):
         size = size_of(small)
         if extent is None:
             extent = size
-        elif len(extent) != 2 or not all(isinstance(n, Real) and 0 < n <= most
+        elif len(extent) != 2 or not all(isinstance(n, (int, float)) and 0 < n <= most
                                          for n, most in zip(extent, size)):
             raise ValueError(f'extent must be the rows and columns of the small maps {size} that '
                              f'the large images show, got {extent!r}')

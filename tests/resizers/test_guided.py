@@ -222,9 +222,10 @@ def test_one_graph_for_all_sizes(density, tmp_path):
     for small, large in (((7, 9), (30, 31)), ((30, 40), (100, 133)), ((33, 20), (66, 66))):
         inputs = dict(small=torch.rand(3, 5, *small), guide=255 * torch.rand(3, 3, *large))
         expected = net(*inputs.values())
-        torch.testing.assert_close(program.module()(*inputs.values()), expected, rtol=0, atol=1e-4)
+        # Of contrast relative to little power, rounding errors are large.
+        torch.testing.assert_close(program.module()(*inputs.values()), expected, rtol=0, atol=5e-4)
         [found] = session.run(None, {name: value.numpy() for name, value in inputs.items()})
-        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=5e-4)
 
 
 def test_compiled_it_is_the_same():
