@@ -9,7 +9,7 @@ from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import sampling, tiled
 from dsnet_mm.resizers.layers import weighted_sum
 from dsnet_mm.resizers.sampling import Axis, Grid
-from dsnet_mm.resizers.size import check_images, check_positive, size_of, to_float
+from dsnet_mm.resizers.size import Size, check_images, check_positive, size_of, to_float
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +54,10 @@ class GuidedUpsampling(nn.Module):
     _LEAK = 1e-3
     # Keeps the gradient of black images finite: its power of -1.5 is in range.
     _TINY = 1e-20
+
+    # Layers whose bias is there, which no type checker knows.
+    embedding: Any
+    logits: Any
 
     def __init__(self, guide_channels: int = 3, channels: int = 8,
                  density: int | None = None) -> None:
@@ -153,6 +157,8 @@ class GuidedUpsampling(nn.Module):
         if self.density is None:
             return partial(self._convolved, guide)
         large = size_of(guide)
+        if torch.jit.is_tracing():  # sizes are tensors, which Python does not round
+            extent = float(extent[0]), float(extent[1])
         dense = [min(round(self.density * n), most) for n, most in zip(extent, large)]
         guide = F.interpolate(to_float(guide, self.logits.weight.dtype), dense, mode='bilinear',
                               antialias=True)
@@ -194,8 +200,7 @@ class GuidedUpsampling(nn.Module):
         size = size_of(small)
         if extent is None:
             extent = size
-        elif len(extent) != 2 or not all(isinstance(n, (int, float)) and 0 < n <= most
-                                         for n, most in zip(extent, size)):
+        elif not _fits(extent, size):
             raise ValueError(f'extent must be the rows and columns of the small maps {size} that '
                              f'the large images show, got {extent!r}')
         if any(n > most for n, most in zip(extent, size_of(guide))):
@@ -206,6 +211,11 @@ class GuidedUpsampling(nn.Module):
 
     def extra_repr(self) -> str:
         return f'density={self.density}'
+
+
+def _fits(extent: Any, size: Size) -> bool:
+    return len(extent) == 2 and all(isinstance(n, (int, float)) and 0 < n <= most
+                                    for n, most in zip(extent, size))
 
 
 def _rows(axis: Axis, band: slice) -> Axis:

@@ -212,6 +212,8 @@ def test_copies_are_equal_and_start_anew():
 def test_one_graph_for_all_sizes(density, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     net = trained(density=density).requires_grad_(False)
+    # Further away rounding errors of sizes, relative to the leak, show.
+    torch.nn.init.normal_(net.logits.weight, std=0.2)
     anything = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     program = torch.export.export(
         net, (torch.rand(2, 5, 20, 24), torch.rand(2, 3, 64, 80)), strict=True,
