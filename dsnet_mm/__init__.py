@@ -1,12 +1,15 @@
 """DownsizeNet for OpenMMLab: a learned resizer in front of any mmdet or mmseg model.
 
-The resizers need torch alone; what needs mmcv, mmdet or mmseg is imported at its first use.
+The resizers need torch alone, and running an exported file not even that; everything is imported
+at its first use.
 """
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsnet_mm import compat
-from dsnet_mm.resizers import DownsizeNet, DownsizeNetV2, FixedResizer
+
+if TYPE_CHECKING:
+    from dsnet_mm.resizers import DownsizeNet, DownsizeNetV2, FixedResizer
 
 __version__ = '0.1.0'
 
@@ -27,6 +30,9 @@ compat.install()
 
 
 def __getattr__(name: str) -> Any:
+    if name in __all__ or name == 'resizers':
+        resizers = importlib.import_module('dsnet_mm.resizers')
+        return resizers if name == 'resizers' else getattr(resizers, name)
     if name not in _NEEDS_OPENMMLAB:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     module, package = _NEEDS_OPENMMLAB[name]

@@ -1,7 +1,6 @@
 """Decoding of dense heads that predict as mmdet's ``BaseDenseHead`` does: RetinaNet, ATSS, FCOS and
 many others."""
 from collections.abc import Sequence
-from typing import Any
 
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.frame import Frame
@@ -25,36 +24,43 @@ def decode(head: nn.Module, outputs: Sequence[Sequence[Tensor]], frame: Frame,
     Raises:
         CannotExport: If the head has activations of its own, or another suppression.
     """
-    if getattr(head.loss_cls, 'custom_cls_channels', False):
+    if getattr(getattr(head, 'loss_cls', None), 'custom_cls_channels', False):
         raise CannotExport(f'loss_cls of type {type(head.loss_cls).__name__}')
     sizes = [level.shape[-2:] for level in outputs[0]]
     priors = head.prior_generator.grid_priors(sizes, device=outputs[0][0].device)
-    levels = [select(head, head.test_cfg, frame, flat, *each)
-              for flat, *each in zip(priors, *outputs)]
-    return finish(head.test_cfg, frame, levels, number)
+    widths = head.cls_out_channels, head.bbox_coder.encode_size, 1
+    levels = [select(head, frame, flat, *map(flatten, level, widths))
+              for flat, level in zip(priors, zip(*outputs))]
+    return finish(head, frame, levels, number)
 
 
-def select(head: nn.Module, cfg: dict[str, Any], frame: Frame, priors: Tensor, cls_score: Tensor,
-           bbox_pred: Tensor, factor: Tensor | None = None) -> Candidates:
+def select(head: nn.Module, frame: Frame, priors: Tensor, logits: Tensor, deltas: Tensor,
+           factors: Tensor | None = None, alive: Tensor | None = None) -> Candidates:
     """The best of one level, in pixels of the resized image.
 
     Args:
-        priors (Tensor): (A * H_i * W_i, width) of the level, or (N, A * H_i * W_i, width).
-        cls_score, bbox_pred, factor: One level of the ``outputs`` of :func:`decode`.
+        head (BaseDenseHead): The head.
+        frame (Frame): What the model saw.
+        priors (Tensor): (M, width) of the level, or (N, M, width).
+        logits (Tensor): (N, M, classes).
+        deltas (Tensor): (N, M, 4).
+        factors (Tensor, optional): (N, M, 1), logits of what the scores are multiplied with.
+        alive (Tensor, optional): (N, M), which of them count; by default all.
     """
-    scores = activate(head, flatten(cls_score, head.cls_out_channels))
-    deltas = flatten(bbox_pred, head.bbox_coder.encode_size)
+    scores = logits.sigmoid() if head.use_sigmoid_cls else logits.softmax(-1)[..., :-1]
     number, _, classes = scores.shape
-    scores = scores.where(scores > cfg.get('score_thr', 0), 0).flatten(1)
-    places = None
-    limit = cfg.get('nms_pre', -1)
+    scores = scores.where(scores > head.test_cfg.get('score_thr', 0), 0)
+    if alive is not None:
+        scores = scores.where(alive[..., None], 0)
+    scores = scores.flatten(1)
+    limit = head.test_cfg.get('nms_pre', -1)
     if limit > 0 and not (isinstance(scores.shape[1], int) and scores.shape[1] <= limit):
         scores, places = top(scores, limit)
     else:
         places = torch.arange(scores.shape[1], device=scores.device).expand(number, -1)
     prior, labels = places // classes, places % classes
-    if factor is not None:
-        scores = scores * flatten(factor, 1).squeeze(2).sigmoid().gather(1, prior)
+    if factors is not None:
+        scores = scores * factors.squeeze(2).sigmoid().gather(1, prior)
     deltas = take(deltas, prior)
     priors = take(priors.expand(number, -1, -1), prior)
     boxes = head.bbox_coder.decode(priors.flatten(0, 1), deltas.flatten(0, 1),
@@ -62,21 +68,16 @@ def select(head: nn.Module, cfg: dict[str, Any], frame: Frame, priors: Tensor, c
     return Candidates(boxes.reshape(number, -1, 4), scores, labels)
 
 
-def finish(cfg: dict[str, Any], frame: Frame, levels: Sequence[Candidates],
+def finish(head: nn.Module, frame: Frame, levels: Sequence[Candidates],
            number: int) -> Candidates:
     """What is left of all levels, in pixels of the full-size image."""
     boxes, scores, labels = (torch.cat(each, dim=1) for each in zip(*levels))
     boxes = frame.to_full(boxes)
-    least = cfg.get('min_bbox_size', -1)
+    least = head.test_cfg.get('min_bbox_size', -1)
     if least >= 0:
         large = (boxes[..., 2:] - boxes[..., :2] > least).all(dim=-1)
         scores = scores.where(large, 0)
-    return suppress(Candidates(boxes, scores, labels), cfg['nms'], number)
-
-
-def activate(head: nn.Module, logits: Tensor) -> Tensor:
-    """Scores (N, M, classes) of logits, without those of the background."""
-    return logits.sigmoid() if head.use_sigmoid_cls else logits.softmax(-1)[..., :-1]
+    return suppress(Candidates(boxes, scores, labels), head.test_cfg['nms'], number)
 
 
 def flatten(level: Tensor, width: int) -> Tensor:

@@ -2,6 +2,7 @@
 from typing import NamedTuple
 
 from dsnet_mm.deploy.errors import CannotExport
+from dsnet_mm.deploy.metadata import LAYOUTS, ORDERS
 from dsnet_mm.deploy.steps import PipelineSteps
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers.size import Size, size_of
@@ -9,9 +10,6 @@ from dsnet_mm.resizers.size import Size, size_of
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-LAYOUTS = ('nhwc', 'nchw')
-ORDERS = ('bgr', 'rgb')
 
 
 class Frame(NamedTuple):
