@@ -57,8 +57,7 @@ class Detector(Graph):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         frame = self.framing(images)
         outputs = self.model(frame.inputs, [self.sample], mode='tensor')
-        boxes, scores, labels = self.decode(self.model.bbox_head, outputs, frame, self.number)
-        return boxes, scores, labels
+        return tuple(self.decode(self.model.bbox_head, outputs, frame, self.number))
 
 
 class Segmenter(Graph):
@@ -86,7 +85,7 @@ class Segmenter(Graph):
         self.scores = scores
         self.names = ('labels', 'scores') if scores else ('labels', )
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         frame = self.framing(images)
         height, width = frame.small
         meta = dict(img_shape=frame.padded, pad_shape=frame.padded)
@@ -98,7 +97,7 @@ class Segmenter(Graph):
         else:
             labels = large.squeeze(1).sigmoid() > self.model.decode_head.threshold
         labels = labels.to(torch.uint8 if logits.shape[1] <= 256 else torch.int32)
-        return (labels, logits) if self.scores else labels
+        return (labels, logits) if self.scores else (labels, )
 
 
 def build_graph(model: BaseModel, cfg: Config, layout: str = 'nhwc', channel_order: str = 'bgr',

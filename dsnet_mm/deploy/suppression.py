@@ -6,7 +6,6 @@ from dsnet_mm.deploy.errors import CannotExport
 
 import torch
 import torchvision
-from onnxscript import opset18 as op
 from torch import Tensor
 
 
@@ -91,6 +90,8 @@ def _(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tenso
 
 
 def _survivors_in_onnx(boxes: Any, scores: Any, iou_threshold: float, number: int) -> Any:
+    from onnxscript import opset18 as op  # of all files here only the exporter's need it
+
     def integers(*values: int) -> Any:
         return op.Constant(value_ints=values)
 
