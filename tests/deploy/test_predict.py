@@ -1,5 +1,6 @@
 """python -m dsnet_mm.deploy.predict: folders and videos, in a process without PyTorch."""
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,17 @@ def test_inputs_are_never_overwritten(photos, tmp_path):
     result = predict(file, image, '--out', tmp_path / 'out', '--overwrite')
     assert result.returncode == 1 and 'is an input, which is never overwritten' in result.stderr
     assert image.read_bytes() == (photos / 'a.png').read_bytes()
+
+
+def test_the_example_of_the_docs(photos, tmp_path):
+    [example] = re.findall(r'^```py\n(.*?)^```$', (ROOT / 'docs/deploy.md').read_text(),
+                           flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / 'street.jpg').write_bytes((photos / 'more/b.jpg').read_bytes())
+    for text, printed in ((DETECTOR, '[0.9 0.1] [1 0]'), (SEGMENTER, '(40, 60)')):
+        write(tmp_path / 'model.onnx', text)
+        result = subprocess.run([sys.executable, '-c', example], cwd=tmp_path, text=True,
+                                capture_output=True)
+        assert printed in result.stdout, result.stderr
 
 
 def test_bad_files(tmp_path):
