@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dsnet_mm.deploy.frame import Frame
 from dsnet_mm.deploy.suppression import Candidates, best
 
-from torch import Tensor, nn
+from mmdet.models.dense_heads import CenterNetHead
+from torch import Tensor
 
 
-def decode(head: nn.Module, outputs: Sequence[Sequence[Tensor]], frame: Frame,
+def decode(head: CenterNetHead, outputs: Sequence[Sequence[Tensor]], frame: Frame,
            number: int) -> Candidates:
     """Boxes of the full-size image, as ``CenterNetHead.predict_by_feat`` finds them; those with a
     score of 0, which are no peaks of the heatmap, are left out.

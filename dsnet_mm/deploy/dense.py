@@ -7,10 +7,11 @@ from dsnet_mm.deploy.frame import Frame
 from dsnet_mm.deploy.suppression import Candidates, suppress, top
 
 import torch
-from torch import Tensor, nn
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from torch import Tensor
 
 
-def decode(head: nn.Module, outputs: Sequence[Sequence[Tensor]], frame: Frame,
+def decode(head: BaseDenseHead, outputs: Sequence[Sequence[Tensor]], frame: Frame,
            number: int) -> Candidates:
     """Boxes of the full-size image, as ``BaseDenseHead.predict_by_feat`` finds them.
 
@@ -34,7 +35,7 @@ def decode(head: nn.Module, outputs: Sequence[Sequence[Tensor]], frame: Frame,
     return finish(head, frame, levels, number)
 
 
-def select(head: nn.Module, frame: Frame, priors: Tensor, logits: Tensor, deltas: Tensor,
+def select(head: BaseDenseHead, frame: Frame, priors: Tensor, logits: Tensor, deltas: Tensor,
            factors: Tensor | None = None, alive: Tensor | None = None) -> Candidates:
     """The best of one level, in pixels of the resized image.
 
@@ -68,7 +69,7 @@ def select(head: nn.Module, frame: Frame, priors: Tensor, logits: Tensor, deltas
     return Candidates(boxes.reshape(number, -1, 4), scores, labels)
 
 
-def finish(head: nn.Module, frame: Frame, levels: Sequence[Candidates],
+def finish(head: BaseDenseHead, frame: Frame, levels: Sequence[Candidates],
            number: int) -> Candidates:
     """What is left of all levels, in pixels of the full-size image."""
     boxes, scores, labels = (torch.cat(each, dim=1) for each in zip(*levels))

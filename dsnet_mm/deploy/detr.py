@@ -5,11 +5,12 @@ from dsnet_mm.deploy.dense import take
 from dsnet_mm.deploy.frame import Frame
 from dsnet_mm.deploy.suppression import Candidates, best, top
 
+from mmdet.models.dense_heads import DETRHead
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def decode(head: nn.Module, outputs: Sequence[Tensor], frame: Frame, number: int) -> Candidates:
+def decode(head: DETRHead, outputs: Sequence[Tensor], frame: Frame, number: int) -> Candidates:
     """Boxes of the full-size image, as ``DETRHead.predict_by_feat`` finds them.
 
     Args:

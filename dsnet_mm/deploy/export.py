@@ -2,6 +2,7 @@
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
@@ -55,7 +56,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
 
 
 @torch.no_grad()
-def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> 'torch.onnx.ONNXProgram':
+def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
     """The graph in ONNX; the number of images is open, and so is their size if none is given.
 
     Raises:
@@ -75,9 +76,10 @@ def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> 'torch.onnx
                                                                     'width']
     if size is not None:
         open_axes = ['batch', None, None, None]
-    dynamic = {axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(open_axes) if name}
+    dynamic: dict[int, Any] = {
+        axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(open_axes) if name}
     exported = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
-    program = torch.onnx.export(
+    program: Any = torch.onnx.export(
         exported, input_names=['images'], output_names=list(graph.names), opset_version=opset,
         verbose=False, custom_translation_table=TRANSLATIONS)
     shape = program.model.graph.inputs[0].shape

@@ -1,6 +1,6 @@
 """Which detectors can be exported, and how each decodes its outputs."""
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsnet_mm.deploy import centernet, dense, detr, refinedet, yolox
 from dsnet_mm.deploy.errors import CannotExport
@@ -24,8 +24,8 @@ class Family(NamedTuple):
         decode (Callable): From the head, the outputs of its forward, the frame and the number of
             boxes to the boxes of the full-size image.
     """
-    model: type
-    owner: type
+    model: Any
+    owner: Any
     methods: tuple[str, ...]
     decode: Callable[..., Candidates]
 

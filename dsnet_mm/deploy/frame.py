@@ -1,5 +1,5 @@
 """From the full-size image to what the model behind the preprocessor sees."""
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.metadata import LAYOUTS, ORDERS
@@ -73,13 +73,13 @@ class Framing(nn.Module):
             images = images.permute(0, 3, 1, 2)
         if self.channel_order == 'rgb':
             images = images.flip(1)
-        resized = self.preprocessor.resize(self.steps(images))
+        resized: Any = self.preprocessor.resize(self.steps(images))
         if self.steps.resizes and not self.steps.to_float:
             resized = resized.clamp(0, 255)  # as of bytes
         return Frame(prepare(self.preprocessor, resized), size_of(resized), size_of(images))
 
 
-def prepare(preprocessor: nn.Module, images: Tensor) -> Tensor:
+def prepare(preprocessor: Any, images: Tensor) -> Tensor:
     """Normalises and pads resized images (N, 3, h, w) as the preprocessor does at test.
 
     Raises:
@@ -94,7 +94,7 @@ def prepare(preprocessor: nn.Module, images: Tensor) -> Tensor:
     if at_test.get('size') is not None:
         raise CannotExport(f'padding to a size at test, test_cfg={at_test},',
                            'set model.data_preprocessor.test_cfg to None or to a size_divisor')
-    divisor = at_test.get('size_divisor') or getattr(preprocessor, 'pad_size_divisor', 1)
+    divisor = at_test.get('size_divisor') or getattr(preprocessor, 'pad_size_divisor', None) or 1
     if divisor > 1:
         height, width = images.shape[-2:]
         value = getattr(preprocessor, 'pad_value', getattr(preprocessor, 'pad_val', 0))

@@ -54,7 +54,7 @@ class Detector(Graph):
         # DETR asks whether there is padding.
         self.sample = BaseDataElement(metainfo=dict(img_shape=(1, 1), batch_input_shape=(1, 1)))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         frame = self.framing(images)
         outputs = self.model(frame.inputs, [self.sample], mode='tensor')
         return tuple(self.decode(self.model.bbox_head, outputs, frame, self.number))

@@ -135,7 +135,7 @@ class Results:
                     file_name=name.as_posix(), frame=frame)
                 if writer is None:
                     height, width = image.shape[:2]
-                    writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter_fourcc(*'mp4v'),
+                    writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*'mp4v'),
                                              video.rate, (width, height))
                 writer.write(draw(image, outputs, self.session.metadata, self.score_thr))
                 progress.advance(task)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dsnet_mm.deploy.dense import finish, flatten, select
 from dsnet_mm.deploy.frame import Frame
 from dsnet_mm.deploy.suppression import Candidates
+from dsnet_mm.models.refinedet import RefineDetHead
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def decode(head: nn.Module, outputs: Sequence[Sequence[Tensor]], frame: Frame,
+def decode(head: RefineDetHead, outputs: Sequence[list[Tensor]], frame: Frame,
            number: int) -> Candidates:
     """Boxes of the full-size image, as ``RefineDetHead.predict_by_feat`` finds them.
 

@@ -1,5 +1,6 @@
 """Non-maximum suppression as one operator of fixed shape: in PyTorch by torchvision, in the file
 by ONNX's ``NonMaxSuppression``."""
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dsnet_mm.deploy.errors import CannotExport
@@ -90,7 +91,9 @@ def _(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tenso
 
 
 def _survivors_in_onnx(boxes: Any, scores: Any, iou_threshold: float, number: int) -> Any:
-    from onnxscript import opset18 as op  # of all files here only the exporter's need it
+    import onnxscript  # of all files here only the exporter's need it
+
+    op: Any = onnxscript.opset18
 
     def integers(*values: int) -> Any:
         return op.Constant(value_ints=values)
@@ -113,4 +116,4 @@ def _survivors_in_onnx(boxes: Any, scores: Any, iou_threshold: float, number: in
     return op.ScatterND(nothing, op.Concat(image, rank, axis=1), box)
 
 
-TRANSLATIONS = {torch.ops.dsnet_mm.survivors.default: _survivors_in_onnx}
+TRANSLATIONS: dict[Callable, Callable] = {torch.ops.dsnet_mm.survivors.default: _survivors_in_onnx}

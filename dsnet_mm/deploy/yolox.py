@@ -6,10 +6,11 @@ from dsnet_mm.deploy.frame import Frame
 from dsnet_mm.deploy.suppression import Candidates, suppress
 
 import torch
-from torch import Tensor, nn
+from mmdet.models.dense_heads import YOLOXHead
+from torch import Tensor
 
 
-def decode(head: nn.Module, outputs: Sequence[Sequence[Tensor]], frame: Frame,
+def decode(head: YOLOXHead, outputs: Sequence[Sequence[Tensor]], frame: Frame,
            number: int) -> Candidates:
     """Boxes of the full-size image, as ``YOLOXHead.predict_by_feat`` finds them.
 
