@@ -60,7 +60,7 @@ def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
     """The graph in ONNX; the number of images is open, and so is their size if none is given.
 
     Raises:
-        CannotExport: If the size would have to be given.
+        CannotExport: If the size would have to be given, or PyTorch cannot trace the model.
     """
     framing = graph.framing
     rule = framing.preprocessor.output_size
@@ -78,10 +78,16 @@ def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
         open_axes = ['batch', None, None, None]
     dynamic: dict[int, Any] = {
         axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(open_axes) if name}
-    exported = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
-    program: Any = torch.onnx.export(
-        exported, input_names=['images'], output_names=list(graph.names), opset_version=opset,
-        verbose=False, custom_translation_table=TRANSLATIONS)
+    try:
+        exported = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
+        program: Any = torch.onnx.export(
+            exported, input_names=['images'], output_names=list(graph.names), opset_version=opset,
+            verbose=False, custom_translation_table=TRANSLATIONS)
+    except CannotExport:
+        raise
+    except Exception as error:  # PyTorch's compiler and exporter share no class of errors
+        reason = f'{type(error).__name__}: {error}'.strip().split('\n')[0]
+        raise CannotExport(f'{type(graph.model).__name__} ({reason})') from error
     shape = program.model.graph.inputs[0].shape
     program.rename_axes({shape[axis]: open_axes[axis] for axis in dynamic})
     return program
