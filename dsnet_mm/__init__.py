@@ -1,26 +1,33 @@
 """DownsizeNet for OpenMMLab: a learned resizer in front of any mmdet or mmseg model.
 
-The resizers need torch alone; what needs mmcv, mmdet or mmseg is imported at its first use.
+The resizers need torch alone, and running an exported file not even that; everything is imported
+at its first use.
 """
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsnet_mm import compat
-from dsnet_mm.resizers import (
-    MULLER,
-    ConvexResizer,
-    DownsizeNet,
-    DownsizeNetV2,
-    FixedResizer,
-    GuidedUpsampling,
-    OutputSize,
-    TalebiMilanfarResizer,
-)
+
+if TYPE_CHECKING:
+    from dsnet_mm.resizers import (
+        MULLER,
+        BilinearUpsampling,
+        ConvexResizer,
+        DownsizeNet,
+        DownsizeNetV2,
+        FixedResizer,
+        GuidedUpsampling,
+        OutputSize,
+        TalebiMilanfarResizer,
+    )
 
 __version__ = '0.1.0'
 
-# The OpenMMLab package that it needs -> module -> names
+# The package that it needs -> module -> names
 _LAZY = {
+    'torch': {'resizers': ['BilinearUpsampling', 'ConvexResizer', 'DownsizeNet', 'DownsizeNetV2',
+                           'FixedResizer', 'GuidedUpsampling', 'MULLER', 'OutputSize',
+                           'TalebiMilanfarResizer']},
     'mmengine': {
         'preprocessors.mixin': ['DownsizeMixin'],
         'necks.interpolation': ['LearnedInterpolation'],
@@ -49,13 +56,15 @@ _LAZY = {
 }
 _FOUND = {name: (f'dsnet_mm.{module}', package) for package, modules in _LAZY.items()
           for module, names in modules.items() for name in names}
-__all__ = ['ConvexResizer', 'DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'GuidedUpsampling',
-           'MULLER', 'OutputSize', 'TalebiMilanfarResizer']
+__all__ = ['BilinearUpsampling', 'ConvexResizer', 'DownsizeNet', 'DownsizeNetV2', 'FixedResizer',
+           'GuidedUpsampling', 'MULLER', 'OutputSize', 'TalebiMilanfarResizer']
 
 compat.install()
 
 
 def __getattr__(name: str) -> Any:
+    if name == 'resizers':
+        return importlib.import_module('dsnet_mm.resizers')
     if name not in _FOUND:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     module, package = _FOUND[name]

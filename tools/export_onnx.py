@@ -1,8 +1,11 @@
 """Writes a trained resizer, alone or with the model behind it, as an ONNX file.
 
-``images`` (N, 3, H, W) is what goes in, of any number and size, with channels in the order the
-resizer was trained with: BGR, as OpenMMLab's pipelines read images. Values are 0 to 255, as
-floating-point numbers or, with --uint8, as bytes.
+``deploy`` writes everything from the full-size image, as bytes, to boxes or a label map in its
+pixels: see docs/deploy.md, and "python -m dsnet_mm.deploy.predict" to run it.
+
+The other two write parts of that. ``images`` (N, 3, H, W) is what goes in, of any number and size,
+with channels in the order the resizer was trained with: BGR, as OpenMMLab's pipelines read images.
+Values are 0 to 255, as floating-point numbers or, with --uint8, as bytes.
 
 ``resizer`` writes it alone. ``small`` (N, 3, h, w) comes out, floating-point.
 
@@ -32,13 +35,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dsnet_mm.config import build_model, load_config
+from dsnet_mm.deploy import images as checked
+from dsnet_mm.deploy.errors import CannotExport, Disagrees
+from dsnet_mm.deploy.export import OPSET
+from dsnet_mm.deploy.export import export as write
+from dsnet_mm.deploy.frame import prepare
+from dsnet_mm.deploy.graph import build_graph
+from dsnet_mm.deploy.metadata import LAYOUTS, ORDERS
 from dsnet_mm.files import written_whole
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import ConvexResizer, OutputSize
 
 import onnxruntime
 import torch
-import torch.nn.functional as F
 from checkpoints import load_resizer
 from mmengine.config import DictAction
 from mmengine.model import BaseModel, revert_sync_batchnorm
@@ -96,17 +105,7 @@ class Pipeline(nn.Module):
 
     def forward(self, images: Tensor) -> object:
         preprocessor = self.model.data_preprocessor
-        small = preprocessor.resize(images)
-        if any(getattr(preprocessor, name, False)  # the original mmseg has the second
-               for name in ('_channel_conversion', 'channel_conversion')):
-            small = small.flip(1)
-        if preprocessor._enable_normalize:
-            small = (small - preprocessor.mean) / preprocessor.std
-        divisor = getattr(preprocessor, 'pad_size_divisor', 1)
-        if divisor > 1:
-            height, width = small.shape[-2:]
-            small = F.pad(small, (0, -width % divisor, 0, -height % divisor),
-                          value=preprocessor.pad_value)
+        small = prepare(preprocessor, preprocessor.resize(images))
         return self.model(small, [self.sample], mode='tensor')
 
 
@@ -191,6 +190,31 @@ def build_pipeline(args: argparse.Namespace) -> tuple[Pipeline, Callable[[Tensor
     return Pipeline(model), lambda images: predict(model, images)
 
 
+def deploy(args: argparse.Namespace) -> None:
+    cfg = load_config(args.config, args.cfg_options)
+    model = revert_sync_batchnorm(build_model(cfg))
+    size = tuple(args.size) if args.size else None
+    try:
+        graph = build_graph(model, cfg, args.layout, args.channel_order, args.boxes, args.scores)
+        checkpoint = load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
+        if args.images is None:
+            images = checked.make(size)
+            print('to be checked on made images: give --images for real ones')
+        else:
+            images = checked.load(args.images, 6, size)
+            print(f'to be checked on images of {args.images}')
+        write(graph, cfg, args.out, images, size, args.opset,
+              checkpoint.get('meta', {}).get('dataset_meta'))
+    except (CannotExport, Disagrees, OSError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def parts_of_it(args: argparse.Namespace) -> None:
+    graph, reference = args.build(args)
+    graph.eval().requires_grad_(False)
+    export(graph, reference, args.out, torch.uint8 if args.uint8 else torch.float32)
+
+
 def check_size(size: OutputSize) -> None:
     """Raises:
         SystemExit: If no one graph holds for all sizes.
@@ -216,11 +240,28 @@ def parse_args() -> argparse.Namespace:
     model.add_argument('config')
     model.add_argument('checkpoint')
     model.set_defaults(build=build_pipeline)
-    for part in (resizer, model):
+    whole = parts.add_parser('deploy', help='full-size image in, boxes or label map out')
+    whole.add_argument('config')
+    whole.add_argument('checkpoint')
+    whole.set_defaults(run=deploy)
+    for part in (resizer, model, whole):
         part.add_argument('out', type=Path, metavar='OUT.onnx')
-        part.add_argument('--uint8', action='store_true', help='images are bytes')
         part.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                           help='settings to override')
+    for part in (resizer, model):
+        part.add_argument('--uint8', action='store_true', help='images are bytes')
+        part.set_defaults(run=parts_of_it)
+    whole.add_argument('--images', type=Path, metavar='DIR',
+                       help='check the file on these (default: on made images)')
+    whole.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
+                       help='pixels of every full-size image (default: any)')
+    whole.add_argument('--layout', choices=LAYOUTS, default='nhwc', help='of the images')
+    whole.add_argument('--channel-order', choices=ORDERS, default='bgr', help='of the images')
+    whole.add_argument('--boxes', type=int, metavar='K',
+                       help="so many of an image (default: the config's max_per_img, or 300)")
+    whole.add_argument('--scores', action='store_true',
+                       help="return a segmenter's scores at low size as well")
+    whole.add_argument('--opset', type=int, default=OPSET, help=f'of ONNX (default: {OPSET})')
     return parser.parse_args()
 
 
@@ -229,9 +270,7 @@ def main() -> None:
     args = parse_args()
     if not CAN_EXPORT:
         raise SystemExit(f'exporting needs a PyTorch newer than 2.9, this is {torch.__version__}')
-    graph, reference = args.build(args)
-    graph.eval().requires_grad_(False)
-    export(graph, reference, args.out, torch.uint8 if args.uint8 else torch.float32)
+    args.run(args)
     print(args.out)
 
 

@@ -42,9 +42,6 @@ class GuidedUpsampling(nn.Module):
     Raises:
         ValueError: If an argument is not a positive integer.
     """
-    # Conv2d; their biases are there, which no type checker knows.
-    embedding: Any
-    logits: Any
     # Pixels around each one that the convolutions see.
     _MARGIN = 2
     # Output pixels computed at once without gradients, so that what is in between stays in the

@@ -1,0 +1,157 @@
+"""Writing the file: traced, checked against the model's own ``predict``, and only then kept."""
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from dsnet_mm.deploy.check import check
+from dsnet_mm.deploy.errors import CannotExport
+from dsnet_mm.deploy.graph import Graph, test_pipeline
+from dsnet_mm.deploy.metadata import Metadata
+from dsnet_mm.deploy.session import Session
+from dsnet_mm.deploy.suppression import TRANSLATIONS
+from dsnet_mm.files import written_whole
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS, DefaultScope
+
+OPSET = 20  # deformable convolution came with 19
+
+
+def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
+           size: tuple[int, int] | None = None, opset: int = OPSET,
+           dataset_meta: dict | None = None) -> Metadata:
+    """Writes a graph that agrees with its model.
+
+    Args:
+        graph (Graph): Of :func:`~dsnet_mm.deploy.graph.build_graph`.
+        cfg (Config): The model's.
+        out (Path): The file.
+        images (Iterable[np.ndarray]): To check it on, (H, W, 3), unsigned 8-bit, BGR.
+        size (tuple[int, int], optional): Height and width of every full-size image; by default the
+            file takes any.
+        opset (int): Of ONNX, 18 or newer.
+        dataset_meta (dict, optional): ``classes`` and ``palette`` as a checkpoint has them; by
+            default those of the config's test data set.
+
+    Returns:
+        Metadata: What stands in the file.
+
+    Raises:
+        CannotExport: If an open size, a class or a version is missing.
+        Disagrees: If onnxruntime finds something else than the model. There is no file then.
+    """
+    if opset < 18:
+        raise CannotExport(f'opset {opset}', 'use 18 or newer')
+    metadata = describe(graph, cfg, size, dataset_meta)
+    program = trace(graph, size, opset)
+    program.model.metadata_props.update(metadata.to_properties())
+    with written_whole(out) as unchecked:
+        program.save(unchecked, external_data=False)
+        check(Session(unchecked), graph.model, cfg, images)
+    return metadata
+
+
+@torch.no_grad()
+def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
+    """The graph in ONNX; the number of images is open, and so is their size if none is given.
+
+    Raises:
+        CannotExport: If the size would have to be given, or PyTorch cannot trace the model.
+    """
+    framing = graph.framing
+    rule = framing.preprocessor.output_size
+    if size is None and (rule.short_edge is not None or framing.steps.needs_fixed_size):
+        what = rule if rule.short_edge is not None else framing.steps.resizes
+        raise CannotExport(f'{what} for images of any size', 'give the size of the full-size '
+                           'images (--size H W), or set scale or target_size')
+    height, width = size or (200, 240)
+    images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    open_axes = ['batch', 'height', 'width', None]
+    if framing.layout == 'nchw':
+        images, open_axes = images.permute(0, 3, 1, 2).contiguous(), ['batch', None, 'height',
+                                                                    'width']
+    if size is not None:
+        open_axes = ['batch', None, None, None]
+    dynamic: dict[int, Any] = {
+        axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(open_axes) if name}
+    try:
+        exported = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
+        program: Any = torch.onnx.export(
+            exported, input_names=['images'], output_names=list(graph.names), opset_version=opset,
+            verbose=False, custom_translation_table=TRANSLATIONS)
+    except CannotExport:
+        raise
+    except Exception as error:  # PyTorch's compiler and exporter share no class of errors
+        reason = f'{type(error).__name__}: {error}'.strip().split('\n')[0]
+        raise CannotExport(f'{type(graph.model).__name__} ({reason})') from error
+    shape = program.model.graph.inputs[0].shape
+    program.rename_axes({shape[axis]: open_axes[axis] for axis in dynamic})
+    return program
+
+
+def describe(graph: Graph, cfg: Config, size: tuple[int, int] | None,
+             dataset_meta: dict | None) -> Metadata:
+    """What the file will say about itself.
+
+    Raises:
+        CannotExport: If nobody knows the classes.
+    """
+    meta = dict(dataset_meta or {})
+    if not meta.get('classes'):
+        meta = _of_data_set(cfg)
+    classes = meta.get('classes')
+    if not classes:
+        raise CannotExport('a model whose classes have no names',
+                           'set test_dataloader.dataset.metainfo=dict(classes=(...))')
+    classes = [classes] if isinstance(classes, str) else list(classes)
+    palette = meta.get('palette')
+    if not isinstance(palette, (list, tuple)) or len(palette) < len(classes):
+        palette = [_colour(place) for place in range(len(classes))]
+    framing = graph.framing
+    return Metadata(
+        task=graph.task, classes=classes, palette=[list(map(int, each)) for each in palette],
+        layout=framing.layout, channel_order=framing.channel_order,
+        size=None if size is None else list(size), resized=str(framing.preprocessor.output_size),
+        model=type(graph.model).__name__, versions=_versions())
+
+
+def _of_data_set(cfg: Config) -> dict:
+    """The metainfo of the config's test data set, without loading that."""
+    test_pipeline(cfg)  # there is one
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+            kind = registry.get(dataset.type)
+    own = dict(dataset.get('metainfo') or {})
+    return {**getattr(kind, 'METAINFO', BaseDataset.METAINFO), **own}
+
+
+def _colour(place: int) -> list[int]:
+    """One of many colours that are far apart, as in PASCAL VOC's palette."""
+    colour, number = [0, 0, 0], place + 1
+    for bit in range(7, -1, -1):
+        for channel in range(3):
+            colour[channel] |= (number >> channel & 1) << bit
+        number >>= 3
+    return colour
+
+
+def _versions() -> dict[str, str]:
+    found = {'dsnet_mm': _own_version(), 'torch': torch.__version__}
+    for name in ('onnxruntime', 'onnx', 'onnxscript'):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # of another name, as onnxruntime-gpu
+            continue
+    return found
+
+
+def _own_version() -> str:
+    import dsnet_mm
+    return dsnet_mm.__version__

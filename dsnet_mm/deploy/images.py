@@ -1,0 +1,58 @@
+"""The images that a file is checked on."""
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsnet_mm.deploy.files import IMAGES, read_image
+
+import cv2
+import numpy as np
+
+MADE_SIZES = ((300, 400), (263, 331), (480, 360), (512, 512))  # height and width in pixels
+
+
+def load(folder: Path, number: int, size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    """The first images of a folder, spread over it, and of each second one a part besides, so that
+    several sizes are seen.
+
+    Args:
+        folder (Path): Is searched with its sub-folders.
+        number (int): How many files.
+        size (tuple[int, int], optional): Height and width in pixels to which all are brought.
+
+    Yields:
+        np.ndarray: (H, W, 3), unsigned 8-bit, BGR.
+
+    Raises:
+        FileNotFoundError: If there are no images.
+        OSError: If one cannot be read.
+    """
+    files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in IMAGES)
+    if not files:
+        raise FileNotFoundError(f'no images in {folder}: looked for {" ".join(IMAGES)}')
+    for place in range(min(number, len(files))):
+        image = read_image(files[place * len(files) // min(number, len(files))])
+        if size is not None:
+            yield _fit(image, size)
+            continue
+        yield image
+        height, width = image.shape[:2]
+        if place % 2 and min(height, width) > 8:
+            yield image[height // 7:, :width - width // 5].copy()
+
+
+def make(size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    """Made images of several sizes, or of one: clouds of colour with bright and dark shapes."""
+    random = np.random.default_rng(0)
+    for height, width in MADE_SIZES if size is None else 3 * (size, ):
+        clouds = random.integers(40, 216, (8, 8, 3), dtype=np.uint8)
+        image = cv2.resize(clouds, (width, height), interpolation=cv2.INTER_CUBIC)
+        for _ in range(12):
+            centre = random.integers(0, (width, height)).tolist()
+            axes = random.integers(3, 3 + max(1, min(height, width) // 6), 2).tolist()
+            colour = random.integers(0, 256, 3).tolist()
+            cv2.ellipse(image, centre, axes, float(random.integers(180)), 0, 360, colour, -1)
+        yield image
+
+
+def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)

@@ -1,0 +1,67 @@
+"""What a file says about itself, as JSON under one key of ONNX's metadata; needs no PyTorch."""
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+KEY = 'dsnet_mm'
+TASKS = ('detection', 'segmentation')
+LAYOUTS = ('nhwc', 'nchw')
+ORDERS = ('bgr', 'rgb')
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What must be known to call a file and to read its outputs.
+
+    Attributes:
+        task (str): ``'detection'`` or ``'segmentation'``.
+        classes (list[str]): Names, by label.
+        palette (list[list[int]]): A colour of each class, RGB.
+        layout (str): Of the images: ``'nhwc'`` (N, H, W, 3) or ``'nchw'`` (N, 3, H, W).
+        channel_order (str): ``'bgr'`` or ``'rgb'``.
+        size (list[int], optional): Height and width in pixels of every full-size image; any size
+            if there is none.
+        resized (str): The rule for the size of the resized image, as in ``scale=0.3``.
+        model (str): Type of the model.
+        versions (dict[str, str]): Of the packages that wrote the file.
+    """
+    task: str
+    classes: list[str]
+    palette: list[list[int]]
+    layout: str
+    channel_order: str
+    size: list[int] | None
+    resized: str
+    model: str
+    versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        for name, value, known in (('task', self.task, TASKS), ('layout', self.layout, LAYOUTS),
+                                   ('channel_order', self.channel_order, ORDERS)):
+            if value not in known:
+                raise ValueError(f'{name}={value!r}: use one of {known}')
+        if len(self.palette) < len(self.classes):
+            raise ValueError(f'{len(self.palette)} colours for {len(self.classes)} classes: give '
+                             'each class one')
+
+    def to_properties(self) -> dict[str, str]:
+        """As it stands in the file."""
+        return {KEY: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str]) -> 'Metadata':
+        """Reads what stands in a file.
+
+        Raises:
+            ValueError: If it is not there, or not whole.
+        """
+        if KEY not in properties:
+            raise ValueError(f'it has no metadata {KEY!r}: write it with "tools/export_onnx.py '
+                             'deploy"')
+        try:
+            fields: dict[str, Any] = json.loads(properties[KEY])
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'its metadata {KEY!r} cannot be read ({error}): write it anew with '
+                             '"tools/export_onnx.py deploy"') from error

@@ -1,0 +1,119 @@
+"""Non-maximum suppression as one operator of fixed shape: in PyTorch by torchvision, in the file
+by ONNX's ``NonMaxSuppression``."""
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from dsnet_mm.deploy.errors import CannotExport
+
+import torch
+import torchvision
+from torch import Tensor
+
+
+class Candidates(NamedTuple):
+    """Boxes before suppression; those with a score of 0 are none.
+
+    Attributes:
+        boxes (Tensor): (N, M, 4) corners x1, y1, x2, y2.
+        scores (Tensor): (N, M).
+        labels (Tensor): (N, M), integers.
+    """
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+    def pick(self, places: Tensor) -> 'Candidates':
+        """Those at places (N, K), where -1 gives a box of zeros with score 0 and label -1."""
+        none = places < 0
+        places = places.clamp(min=0)
+        boxes = self.boxes.gather(1, places[..., None].expand(-1, -1, 4))
+        return Candidates(boxes.masked_fill(none[..., None], 0),
+                          self.scores.gather(1, places).masked_fill(none, 0),
+                          self.labels.gather(1, places).masked_fill(none, -1))
+
+
+def best(candidates: Candidates, number: int) -> Candidates:
+    """So many of highest score, best first; where there are fewer, padded as by ``pick``."""
+    scores, places = top(candidates.scores, number)
+    return candidates.pick(places.masked_fill(scores <= 0, -1))
+
+
+def top(scores: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """The highest scores (N, number) of scores (N, M) from 0 on, and their places; where there are
+    fewer, zeros at place 0."""
+    padding = number if not isinstance(scores.shape[1], int) else max(number - scores.shape[1], 0)
+    padded = torch.nn.functional.pad(scores, (0, padding)) if padding else scores
+    values, places = padded.topk(number)
+    return values, torch.where(places < scores.shape[1], places, 0)
+
+
+def suppress(candidates: Candidates, nms_cfg: dict[str, Any], number: int) -> Candidates:
+    """The best of each class, as mmcv's ``batched_nms`` finds them.
+
+    Args:
+        candidates (Candidates): Of each image.
+        nms_cfg (dict): ``test_cfg.nms`` of the head.
+        number (int): How many to keep at most.
+
+    Raises:
+        CannotExport: If it is not plain suppression.
+    """
+    cfg = dict(nms_cfg)
+    agnostic = cfg.pop('class_agnostic', False)
+    threshold = cfg.pop('iou_threshold', None)
+    cfg.pop('split_thr', None)  # the same result in parts
+    if cfg.pop('type', 'nms') != 'nms' or cfg or threshold is None:
+        raise CannotExport(f'test_cfg.nms={dict(nms_cfg)}',
+                           "set it to dict(type='nms', iou_threshold=...)")
+    boxes, scores, labels = candidates
+    if not agnostic:  # those of different classes lie too far apart to meet
+        alive = boxes.masked_fill((scores <= 0)[..., None], -torch.inf)
+        reach = alive.amax(dim=(1, 2), keepdim=True) + 1
+        boxes = boxes + (labels[..., None] * reach).where((scores > 0)[..., None], 0)
+    return candidates.pick(survivors(boxes, scores, float(threshold), number))
+
+
+@torch.library.custom_op('dsnet_mm::survivors', mutates_args=())
+def survivors(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tensor:
+    """Places (N, number) of boxes (N, M, 4) that no better one of the image overlaps by more than a
+    threshold, by falling score (N, M); -1 beyond the last one with a score above 0."""
+    places = scores.new_full((len(boxes), number), -1, dtype=torch.long)
+    for row, each, values in zip(places, boxes, scores):
+        alive = torch.nonzero(values > 0).flatten()
+        kept = alive[torchvision.ops.nms(each[alive], values[alive], iou_threshold)][:number]
+        row[:len(kept)] = kept
+    return places
+
+
+@survivors.register_fake
+def _(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tensor:
+    return scores.new_empty((boxes.shape[0], number), dtype=torch.long)
+
+
+def _survivors_in_onnx(boxes: Any, scores: Any, iou_threshold: float, number: int) -> Any:
+    import onnxscript  # of all files here only the exporter's need it
+
+    op: Any = onnxscript.opset18
+
+    def integers(*values: int) -> Any:
+        return op.Constant(value_ints=values)
+
+    def floats(value: float) -> Any:
+        return op.Constant(value_floats=[value])
+
+    # Rows of image, class and box: image by image, by falling score.
+    rows = op.NonMaxSuppression(boxes, op.Unsqueeze(scores, integers(1)), integers(number),
+                                floats(iou_threshold), floats(0.))
+    image = op.Slice(rows, integers(0), integers(1), integers(1))
+    box = op.Squeeze(op.Slice(rows, integers(2), integers(3), integers(1)), integers(1))
+    images = op.Shape(boxes, start=0, end=1)
+    every = op.Range(op.Constant(value_int=0), op.Squeeze(images, integers(0)),
+                     op.Constant(value_int=1))
+    belongs = op.Cast(op.Equal(image, op.Unsqueeze(every, integers(0))), to=7)
+    rank = op.Sub(op.GatherElements(op.CumSum(belongs, op.Constant(value_int=0)), image, axis=1),
+                  integers(1))
+    nothing = op.Expand(integers(-1), op.Concat(images, integers(number), axis=0))
+    return op.ScatterND(nothing, op.Concat(image, rank, axis=1), box)
+
+
+TRANSLATIONS: dict[Callable, Callable] = {torch.ops.dsnet_mm.survivors.default: _survivors_in_onnx}

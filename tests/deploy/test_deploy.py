@@ -1,0 +1,90 @@
+"""The whole way: a model is trained, exported, and predicts where there is no PyTorch."""
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+from dsnet_mm.config import load_config
+from dsnet_mm.deploy import export as module
+from dsnet_mm.deploy import images
+from dsnet_mm.deploy.errors import Disagrees
+from dsnet_mm.deploy.export import export
+from dsnet_mm.deploy.graph import build_graph
+from dsnet_mm.deploy.session import Session
+
+import numpy as np
+import pytest
+import torch
+from deployed import build, evaluate, image_paths, overfit, predict
+
+tool = pytest.importorskip('export_onnx')
+if not tool.CAN_EXPORT:
+    pytest.skip('PyTorch cannot name axes', allow_module_level=True)
+
+# config, data set, its images, steps of training, what is measured, and what it reaches at least
+MODELS = [
+    ('atss-mobilenetv2_bccd', 'bccd', 'JPEGImages', 30, 'pascal_voc/mAP', 0.05),
+    *(pytest.param(*arguments, marks=pytest.mark.slow) for arguments in [
+        ('centernet-mobilenetv2_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.05),
+        ('yolox-mobilenetv2_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.05),
+        ('refinedet_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.01),
+        ('detr_bccd', 'bccd', 'JPEGImages', 40, 'pascal_voc/mAP', 0),
+        ('fcn-mobilenetv2_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
+        ('deeplabv3plus_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
+        ('unet_drive', 'drive', 'images/validation', 25, 'mIoU', 40),
+    ]),
+]
+
+
+@pytest.mark.parametrize('config, data_set, folder, steps, metric, least', MODELS)
+def test_file_is_as_good_as_the_model(config, data_set, folder, steps, metric, least, data_root,
+                                      pretrained, tmp_path, monkeypatch):
+    path = f'configs/mini/{config}.py'
+    cfg = load_config(path, {'data_root': str(data_root / data_set)})
+    model = overfit(cfg, steps)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    file = tmp_path / 'model.onnx'
+    arguments = ['deploy', path, tmp_path / 'model.pth', file, '--images',
+                 data_root / data_set / folder]
+    monkeypatch.setattr(sys, 'argv', ['export_onnx.py', *map(str, arguments)])
+    tool.main()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ['model.onnx', 'model.pth']
+    session = Session(file, threads=1)
+    assert session.metadata.size is None and session.metadata.resized == str(
+        model.data_preprocessor.output_size)
+    [source] = session.session.get_inputs()
+    assert source.shape == ['batch', 'height', 'width', 3]
+
+    predict(file, image_paths(cfg), tmp_path / 'out')
+    of_model, of_file = evaluate(model, cfg, tmp_path / 'out')
+    print(config, of_model[metric], of_file[metric])
+    assert of_model[metric] >= least
+    points = 0.1 if metric == 'mIoU' else 0.001
+    assert of_file[metric] == pytest.approx(of_model[metric], abs=points)
+
+
+def test_one_size(tmp_path, monkeypatch):
+    """What is open only for images of one size; and what disagrees is not written."""
+    model, cfg = build('unet_cracks', {'model.data_preprocessor.scale': None,
+                                       'model.data_preprocessor.short_edge': 90})
+    graph = build_graph(model, cfg, 'nchw', 'rgb', scores=True)
+    size, file = (210, 160), tmp_path / 'model.onnx'
+    monkeypatch.setattr(module, 'trace', cache(module.trace))  # once is enough
+    metadata = export(graph, cfg, file, images.make(size), size, opset=18)
+    assert metadata.classes == ['background', 'crack'] and metadata.palette[1] == [255, 60, 60]
+    assert metadata.size == [210, 160] and metadata.resized == 'short_edge=90'
+    session = Session(file, threads=1)
+    assert session.metadata == metadata
+    assert session.session.get_inputs()[0].shape == ['batch', 3, 210, 160]
+    found = session(next(images.make(size)))
+    assert found['labels'].shape == size and found['scores'].shape == (2, 118, 90)
+    with pytest.raises(ValueError, match='takes images of 210x160 pixels'):
+        session(np.zeros((211, 160, 3), np.uint8))
+
+    def wrong() -> Iterator[np.ndarray]:
+        with torch.no_grad():  # the model is another one by the time of the check
+            model.decode_head.conv_seg.bias[1] += 1
+        yield from images.make(size)
+
+    with pytest.raises(Disagrees, match='not written: on image 0 of 210x160 pixels .* of the pix'):
+        export(graph, cfg, tmp_path / 'wrong.onnx', wrong(), size, opset=18)
+    assert [each.name for each in tmp_path.iterdir()] == ['model.onnx']

@@ -1,0 +1,143 @@
+"""The graphs of whole models find in real images what the models' own ``predict`` finds there."""
+from dsnet_mm.deploy import images
+from dsnet_mm.deploy.check import check
+from dsnet_mm.deploy.errors import CannotExport, Disagrees
+from dsnet_mm.deploy.export import describe, trace
+from dsnet_mm.deploy.graph import build_graph
+
+import numpy as np
+import pytest
+import torch
+from deployed import Eager, build
+
+SIZE = 'model.data_preprocessor.target_size'
+SCALE = 'model.data_preprocessor.scale'
+SHORT = 'model.data_preprocessor.short_edge'
+RESIZER = 'model.data_preprocessor.resizer'
+BCCD, CAMVID, DRIVE = 'bccd/JPEGImages', 'camvid/img_dir/val', 'drive/images/validation'
+MODELS = {
+    'ATSS': ('atss-mobilenetv2_bccd', {}, BCCD),
+    'ATSS, scale, padded': ('atss-mobilenetv2_cards', {
+        SIZE: None, SCALE: 0.4, 'model.data_preprocessor.pad_size_divisor': 32},
+        'cards/JPEGImages'),
+    'ATSS, short edge': ('atss_cards', {SIZE: None, SHORT: 130}, 'cards/JPEGImages'),
+    'CenterNet': ('centernet-mobilenetv2_bccd', {}, BCCD),
+    'CenterNet with DCN': ('centernet_bccd', {
+        'model.data_preprocessor.pad_size_divisor': 32}, BCCD),
+    'YOLOX': ('yolox-mobilenetv2_bccd', {}, BCCD),
+    'RefineDet': ('refinedet_bccd', {}, BCCD),
+    'DETR': ('detr_bccd', {}, BCCD),
+    'DeepLabv3+': ('deeplabv3plus_camvid', {}, CAMVID),
+    'DeepLabv3+, V2': ('deeplabv3plus_camvid', {f'{RESIZER}.type': 'DownsizeNetV2'}, CAMVID),
+    'DeepLabv3+, bilinear': ('deeplabv3plus_camvid', {f'{RESIZER}.type': 'FixedResizer'}, CAMVID),
+    'learned decoder, short edge': ('deeplabv3plus-learned_camvid', {SCALE: None, SHORT: 126},
+                                    CAMVID),
+    'FCN': ('fcn-mobilenetv2_camvid', {}, CAMVID),
+    'FCN-8s': ('fcn_camvid', {}, CAMVID),
+    'U-Net, padded': ('unet_drive', {}, DRIVE),
+}
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_finds_what_the_model_finds(name, data_root):
+    config, options, folder = MODELS[name]
+    model, cfg = build(config, options)
+    graph = build_graph(model, cfg)
+    check(Eager(graph), model, cfg, images.load(data_root / folder, 2))
+    with torch.no_grad():  # several images at once are as each of them
+        each = [torch.from_numpy(image)[None] for image in images.make((150, 200))]
+        for one, batch in zip(zip(*map(graph, each)), graph(torch.cat(each))):
+            torch.testing.assert_close(torch.cat([x.reshape(1, *batch.shape[1:]) for x in one]),
+                                       batch, rtol=1e-4, atol=1e-2)
+
+
+def test_layout_and_order():
+    model, cfg = build('fcn-mobilenetv2_camvid')
+    [image, *_] = images.make()
+    image = torch.from_numpy(image)[None]
+    with torch.no_grad():
+        [expected] = build_graph(model, cfg)(image)
+        found = build_graph(model, cfg, 'nchw', 'rgb', scores=True)(
+            image.flip(3).permute(0, 3, 1, 2))
+    assert torch.equal(found[0], expected) and found[0].dtype == torch.uint8
+    assert found[1].shape == (1, 11, 90, 120)
+
+
+def test_bytes_that_the_pipeline_resizes():
+    """OpenCV rounds them to bytes again."""
+    model, cfg = build('atss-mobilenetv2_bccd')
+    cfg.test_dataloader.dataset.pipeline[0].to_float32 = False
+    graph = build_graph(model, cfg)
+    [image, *_] = images.make()
+    seen = graph.framing.steps(torch.from_numpy(image).permute(2, 0, 1)[None])
+    assert seen.shape == (1, 3, 300, 300) and torch.equal(seen, seen.round())
+
+
+def broken(name: str, options: dict | None = None, **changes: object) -> None:
+    model, cfg = build(name, options)
+    if 'step' in changes:
+        cfg.test_dataloader.dataset.pipeline.insert(1, changes.pop('step'))
+    size, dataset_meta = changes.pop('size', None), changes.pop('dataset_meta', None)
+    graph = build_graph(model, cfg, **changes)
+    describe(graph, cfg, size, dataset_meta)
+    if size is None and options and SHORT in options:
+        trace(graph, None, 20)
+    with torch.no_grad():
+        graph(torch.zeros(1, 150, 200, 3, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('lighthead_bccd', ), 'FasterRCNN.predict .*cannot be exported: write the graph before deco'),
+    (('atss-mobilenetv2_bccd', {'model.test_cfg.nms.type': 'soft_nms'}), "nms=.*soft_nms.*set it "),
+    (('unet_drive', {'model.test_cfg.mode': 'slide'}), "test_cfg.mode='slide' cannot be exported"),
+    (('detr_bccd', {'model.data_preprocessor.pad_size_divisor': 32}), 'set .*pad_size_divisor=1'),
+    (('unet_drive', {'model.data_preprocessor.test_cfg': {'size': (300, 300), '_delete_': True}}),
+     'padding to a size at test'),
+    (('deeplabv3plus_camvid', {SCALE: None, SHORT: 126}), r'short_edge=126 .*--size H W'),
+], ids=['two stages', 'soft suppression', 'windows', 'padded DETR', 'padding to a size',
+        'open size'])
+def test_what_cannot_be_exported(arguments, message):
+    with pytest.raises(CannotExport, match=message):
+        broken(*arguments)
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(step=dict(type='Pad', size_divisor=32)), 'test pipeline step .*Pad.*leave it out'),
+    (dict(layout='hwc'), "layout='hwc' cannot be exported: use one of"),
+    (dict(channel_order='grey'), "channel_order='grey' cannot be exported"),
+    (dict(number=5), 'a number of boxes of a segmenter'),
+])
+def test_arguments_that_cannot_be_exported(changes, message):
+    with pytest.raises(CannotExport, match=message):
+        broken('fcn-mobilenetv2_camvid', **changes)
+
+
+def test_a_model_without_resizer():
+    with pytest.raises(CannotExport, match='DetDataPreprocessor, which has no resizer'):
+        broken('atss-mobilenetv2_bccd', {'model.data_preprocessor': dict(
+            type='mmdet.DetDataPreprocessor', _delete_=True)})
+
+
+@pytest.mark.parametrize('name, part, message', [
+    ('atss-mobilenetv2_bccd', 'boxes', r'on image 0 of 300x400 pixels .* 0.2 pixels off'),
+    ('atss-mobilenetv2_bccd', 'scores', 'differs by 0.002 in its score|it finds label'),
+    ('atss-mobilenetv2_bccd', 'labels', 'the model finds label'),
+    ('unet_drive', 'labels', 'of the pixels have another label, by up to'),
+])
+def test_what_disagrees_is_noticed(name, part, message):
+    model, cfg = build(name)
+    graph = build_graph(model, cfg)
+    eager = Eager(graph)
+
+    class Wrong(Eager):
+        def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+            found = dict(eager(image))
+            if part == 'labels':
+                found['labels'] = 1 - found['labels']
+            else:
+                found[part] = found[part] + {'boxes': 0.2, 'scores': 0.002}[part]
+            return found
+
+    check(eager, model, cfg, images.make())
+    with pytest.raises(Disagrees, match=message):
+        check(Wrong(graph), model, cfg, images.make())
