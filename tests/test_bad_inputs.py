@@ -198,9 +198,6 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError, 'scale_factor.*two numbers, got 0.5'),
     'labels without pixels': (lambda: seg(torch.zeros(1, 0, 0, dtype=int)), ValueError,
                               r'no pixels.*\(1, 0, 0\)'),
-    'padding of labels of another size': (
-        lambda: seg(torch.zeros(1, 40, 60, dtype=int), size=(64, 64)), ValueError,
-        r'labels of another size.*\(10, 15\) pixels is padded'),
     # sizes
     'size as a string': (lambda: det([], target_size='(160, 160)'), ValueError,
                          r"target_size must be \(height, width\).*'\(160, 160\)'"),

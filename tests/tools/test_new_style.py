@@ -65,7 +65,7 @@ def test_the_tools_hooks_are_put_in_once(tmp_path):
     safeguard(cfg)
     assert resolve(cfg.default_hooks.checkpoint.type, HOOKS) is SafeCheckpointHook
     assert cfg.default_hooks.checkpoint.max_keep_ckpts == 1
-    assert cfg.custom_hooks == [dict(type=StepSeedHook)]
+    assert cfg.custom_hooks == [dict(type=StepSeedHook), dict(type='dsnet_mm.CheckResizerHook')]
 
 
 def test_another_class_of_resizer_replaces_the_configs(tmp_path):
