@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
@@ -152,7 +151,7 @@ class GuidedUpsampling(nn.Module):
                  ) -> Callable[[slice | None], Tensor]:
         """What gives the texture (N, channels, rows, W) of some rows, or of all."""
         if self.density is None:
-            return partial(self._convolved, guide)
+            return lambda band: self._convolved(guide, band)
         large = size_of(guide)
         if torch.jit.is_tracing():  # sizes are tensors, which Python does not round
             extent = float(extent[0]), float(extent[1])

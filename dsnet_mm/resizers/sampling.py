@@ -71,8 +71,9 @@ class Axis(NamedTuple):
 
     def to(self, like: Tensor) -> 'Axis':
         """The same on the device of a tensor, weights and fractions in its dtype."""
-        return self._replace(neighbours=self.neighbours.to(like.device),
-                             weights=self.weights.to(like), fraction=self.fraction.to(like))
+        # PyTorch 2.1 cannot compile _replace.
+        return Axis(self.neighbours.to(like.device), self.weights.to(like),
+                    self.fraction.to(like), self.stride, self.first)
 
 
 class Grid(NamedTuple):
