@@ -87,13 +87,14 @@ def train(model: nn.Module, scenario: Scenario, rank: int, ranks: int,
     the weights and, as the optimizer got them last, the gradients."""
     gradients = {}
 
-    def keep(*_) -> None:
-        gradients.update((f'gradient of {name.removeprefix("module.")}', p.grad.clone())
-                         for name, p in model.named_parameters() if p.grad is not None)
+    class Recorded(torch.optim.SGD):  # PyTorch 2.1 drops an optimizer's hooks once it compiles
 
-    sgd = torch.optim.SGD(model.parameters(), 0.05)
-    sgd.register_step_pre_hook(keep)
-    optimizer = OptimWrapper(sgd, **scenario.optimizer)
+        def step(self, closure=None) -> None:
+            gradients.update((f'gradient of {name.removeprefix("module.")}', p.grad.clone())
+                             for name, p in model.named_parameters() if p.grad is not None)
+            super().step(closure)
+
+    optimizer = OptimWrapper(Recorded(model.parameters(), 0.05), **scenario.optimizer)
     optimizer.initialize_count_status(model, 0, scenario.steps)
     share = 2 * together // ranks
     for step in range(scenario.steps):
