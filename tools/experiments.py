@@ -65,7 +65,7 @@ EXPERIMENTS = {
                'antialias', 'bilinear']],
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--arms', 'bilinear+bilinear',
-                'downsizenet-v2+guided', 'antialias+guided']],
+                'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
     # behind bilinear interpolation.
     'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],
