@@ -8,7 +8,7 @@ from typing import Any
 from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import sampling, tiled
 from dsnet_mm.resizers.convex import ConvexResizer
-from dsnet_mm.resizers.layers import weighted_sum
+from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of, to_float
 
 import torch
@@ -56,8 +56,6 @@ class DownsizeNetV2(ConvexResizer):
     # Output pixels computed at once without gradients, so that what is in between stays in the
     # processor's cache.
     _PIXELS = 2**15
-    # Keeps the gradient of black images finite: its power of -1.5 is in range.
-    _TINY = 1e-20
 
     log_prior: Tensor
     # Conv2d; its bias is there, which no type checker knows.
@@ -165,21 +163,11 @@ class DownsizeNetV2(ConvexResizer):
 
     def _weights(self, samples: Tensor) -> Tensor:
         """(N, 9, h, w) the weights of the samples."""
-        # They sum to zero over each channel, whose brightness does not matter.
-        kernel = self.embedding.weight
-        kernel = kernel - kernel.mean(dim=(2, 3), keepdim=True)
         # The strided convolution, on cells.
-        kernel = F.pixel_unshuffle(F.pad(kernel, (0, 1, 0, 1)), 2)
+        kernel = F.pixel_unshuffle(F.pad(zero_sum(self.embedding.weight), (0, 1, 0, 1)), 2)
         contrast = F.conv2d(samples.flatten(1, 3), kernel)
-        # Relative to all features here, and a little to brightness: rounding errors of a flat
-        # image stay small. In single precision at least: half precision has no squares of pixels.
-        wide = torch.promote_types(contrast.dtype, torch.float32)
-        contrast = contrast.to(wide)
-        power = contrast.square().mean(dim=1, keepdim=True)
-        brightness = samples[:, :, 1, 1, :-1, :-1].to(wide).square().mean(dim=1, keepdim=True)
-        scale = (power + 1e-6 * brightness + self._TINY).rsqrt()
-        bias = self.embedding.bias[:, None, None]
-        features = torch.addcmul(bias.to(wide), contrast, scale).to(bias.dtype).relu_()
+        features = relative_contrast(contrast, samples[:, :, 1, 1, :-1, :-1],
+                                     self.embedding.bias)
         features = self.context(features.contiguous(memory_format=torch.channels_last)).relu_()
         # The 1x1 convolution of channels that lie last: its result lies with them first.
         pixels = features.permute(0, 2, 3, 1).flatten(1, 2)

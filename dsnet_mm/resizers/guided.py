@@ -6,7 +6,7 @@ from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import sampling, tiled
-from dsnet_mm.resizers.layers import weighted_sum
+from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
 from dsnet_mm.resizers.sampling import Axis, Grid
 from dsnet_mm.resizers.size import Size, check_images, check_positive, size_of, to_float
 
@@ -48,8 +48,6 @@ class GuidedUpsampling(nn.Module):
     _PIXELS = 2**15
     # Added to the bilinear weights.
     _LEAK = 1e-3
-    # Keeps the gradient of black images finite: its power of -1.5 is in range.
-    _TINY = 1e-20
 
     # Layers whose bias is there, which no type checker knows.
     embedding: Any
@@ -99,21 +97,24 @@ class GuidedUpsampling(nn.Module):
                 what they show of the maps, or the extent is wrong.
         """
         small, guide, extent = self._checked(small, guide, extent)
-        y, x = grid = self._grid(small, guide, extent)
+        y, x = grid = _grid(small, guide, extent, self.logits.weight)
         learns = torch.is_grad_enabled() and any(
             t.requires_grad for t in (small, guide, *self.parameters()))
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
         if learns or is_compiling() or torch.jit.is_tracing():
-            grid = grid if rows is None else Grid(_rows(y, rows), x)
+            grid = grid if rows is None else Grid(y.select(rows), x)
             weights = self._weights(self._texture(guide, extent)(rows), grid)
             return _combine(small, weights, grid)
         texture = self._texture(guide, extent, self._bands)
         tiled.keep_freed_memory()
-        out = small.new_empty((*small.shape[:2], *guide.shape[2:]))
-        for band in self._bands(guide):
-            part = Grid(_rows(y, band), x)
-            _combine_into(out[:, :, band], small, self._weights(texture(band), part), part)
-        return out if rows is None else out[:, :, rows]
+        height, width = size_of(guide)
+        rows = slice(0, height) if rows is None else rows
+        out = small.new_empty((*small.shape[:2], rows.stop - rows.start, width))
+        for band in self._bands(guide, rows):
+            part = Grid(y.select(band), x)
+            _combine_into(out[:, :, band.start - rows.start:band.stop - rows.start], small,
+                          self._weights(texture(band), part), part)
+        return out
 
     def coefficients(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
         """The weights (N, 9, H, W) of the small pixels around each large one, row by row.
@@ -121,11 +122,8 @@ class GuidedUpsampling(nn.Module):
         Arguments and errors are those of :meth:`forward`.
         """
         small, guide, extent = self._checked(small, guide, extent)
-        return self._weights(self._texture(guide, extent)(None), self._grid(small, guide, extent))
-
-    def _grid(self, small: Tensor, guide: Tensor, extent: Extent) -> Grid:
-        return Grid(*(sampling.around(*sizes).to(self.logits.weight)
-                      for sizes in zip(size_of(small), size_of(guide), extent)))
+        grid = _grid(small, guide, extent, self.logits.weight)
+        return self._weights(self._texture(guide, extent)(None), grid)
 
     def _weights(self, texture: Tensor, grid: Grid) -> Tensor:
         """(N, 9, H, W) the weights of the small pixels, from a texture (N, channels, H, W)."""
@@ -133,18 +131,18 @@ class GuidedUpsampling(nn.Module):
         down, across = self.place.weight.unbind(1)
         place = (down[:, None, None] * y.fraction[:, None] + across[:, None, None] * x.fraction)
         features = (texture + place).relu_()
-        prior = (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
         # The 1x1 convolution, whose result lies with its channels first wherever they lay.
-        bias = self.logits.bias[:, None] + (prior.flatten(1) + self._LEAK).log()
+        bias = self.logits.bias[:, None] + (_bilinear(grid).flatten(1) + self._LEAK).log()
         kernel = self.logits.weight.flatten(1).expand(len(features), -1, -1)
         logits = torch.baddbmm(bias.expand(len(features), -1, -1), kernel, features.flatten(2))
         return logits.softmax(dim=1).unflatten(2, features.shape[-2:])
 
-    def _bands(self, images: Tensor) -> list[slice]:
-        """Parts of the rows of images, to be computed one after the other."""
+    def _bands(self, images: Tensor, rows: slice | None = None) -> list[slice]:
+        """Parts of the rows of images, or of some of these, to be computed one after the other."""
         n, _, height, width = images.shape
-        rows = max(1, self._PIXELS // (n * width))
-        return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
+        first, last = (0, height) if rows is None else (rows.start, rows.stop)
+        step = max(1, self._PIXELS // (n * width))
+        return [slice(start, min(start + step, last)) for start in range(first, last, step)]
 
     def _texture(self, guide: Tensor, extent: Extent,
                  bands: Callable[[Tensor], Sequence[slice | None]] = lambda images: [None]
@@ -162,7 +160,7 @@ class GuidedUpsampling(nn.Module):
         # Columns are quickly read where channels lie first.
         texture = torch.cat([_interpolate(self._convolved(guide, band).contiguous(), x, 3)
                              for band in bands(guide)], dim=2)
-        return lambda band: _interpolate(texture, y if band is None else _rows(y, band), 2)
+        return lambda band: _interpolate(texture, y if band is None else y.select(band), 2)
 
     def _convolved(self, guide: Tensor, band: slice | None) -> Tensor:
         margin = above = below = self._MARGIN
@@ -172,17 +170,10 @@ class GuidedUpsampling(nn.Module):
             above, below = max(-top, 0), max(bottom, 0)
         pixels = F.pad(to_float(guide, self.logits.weight.dtype), (margin, margin, above, below),
                        mode='replicate')
-        # They sum to zero over each channel, whose brightness does not matter.
-        kernel = self.embedding.weight
-        kernel = kernel - kernel.mean(dim=(2, 3), keepdim=True)
-        contrast = F.conv2d(pixels.contiguous(memory_format=torch.channels_last), kernel)
-        # Relative to all features here, and a little to brightness: rounding errors of a flat
-        # image stay small.
-        power = contrast.square().mean(dim=1, keepdim=True)
-        brightness = pixels[:, :, 1:-1, 1:-1].square().mean(dim=1, keepdim=True)
-        scale = (power + 1e-6 * brightness + self._TINY).rsqrt()
-        bias = self.embedding.bias[:, None, None]
-        return self.context(torch.addcmul(bias, contrast, scale).relu_())
+        contrast = F.conv2d(pixels.contiguous(memory_format=torch.channels_last),
+                            zero_sum(self.embedding.weight))
+        return self.context(relative_contrast(contrast, pixels[:, :, 1:-1, 1:-1],
+                                              self.embedding.bias))
 
     def _checked(self, small: Tensor, guide: Tensor,
                  extent: Extent | None) -> tuple[Tensor, Tensor, Extent]:
@@ -214,9 +205,16 @@ def _fits(extent: Any, size: Size) -> bool:
                                     for n, most in zip(extent, size))
 
 
-def _rows(axis: Axis, band: slice) -> Axis:
-    """Those of some rows of the output."""
-    return Axis(axis.neighbours[:, band], axis.weights[:, band], axis.fraction[band])
+def _grid(small: Tensor, guide: Tensor, extent: Extent, like: Tensor) -> Grid:
+    """The nine small pixels around each large one."""
+    return Grid(*(sampling.around(*sizes).to(like)
+                  for sizes in zip(size_of(small), size_of(guide), extent)))
+
+
+def _bilinear(grid: Grid) -> Tensor:
+    """(9, H, W) the weights of the small pixels in bilinear interpolation."""
+    y, x = grid
+    return (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
 
 
 class BilinearUpsampling(nn.Module):
@@ -230,14 +228,12 @@ class BilinearUpsampling(nn.Module):
                 rows: slice | None = None) -> Tensor:
         """Maps (N, C, h, w) to (N, C, H, W), the size of the images; see
         :meth:`GuidedUpsampling.forward`."""
-        size = size_of(guide)
         extent = extent or size_of(small)
         if rows is None and tuple(extent) == size_of(small):
-            return F.interpolate(small, size, mode='bilinear')
-        y, x = (sampling.around(*sizes).to(small) for sizes in zip(size_of(small), size, extent))
-        y = y if rows is None else _rows(y, rows)
-        weights = (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
-        return _combine(small, weights[None], Grid(y, x))
+            return F.interpolate(small, size_of(guide), mode='bilinear')
+        y, x = _grid(small, guide, extent, small)
+        grid = Grid(y if rows is None else y.select(rows), x)
+        return _combine(small, _bilinear(grid)[None], grid)
 
 
 def _interpolate(features: Tensor, axis: Axis, dim: int) -> Tensor:

@@ -46,6 +46,36 @@ def weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
     return total
 
 
+def zero_sum(kernel: Tensor) -> Tensor:
+    """A convolution's kernel (C_out, C_in, k, k) that sums to zero over each input channel, whose
+    brightness then does not matter."""
+    return kernel - kernel.mean(dim=(2, 3), keepdim=True)
+
+
+def relative_contrast(contrast: Tensor, pixels: Tensor, bias: Tensor) -> Tensor:
+    """ReLU of contrast relative to its own power over all channels, so that it is the same in any
+    value range.
+
+    Args:
+        contrast (Tensor): (N, C, h, w) of a convolution with a :func:`zero_sum` kernel.
+        pixels (Tensor): (N, c, h, w) in the middle of what the convolution saw.
+        bias (Tensor): (C, ).
+
+    Returns:
+        Tensor: (N, C, h, w), of the bias's dtype.
+    """
+    # In single precision at least: half precision has no squares of pixels.
+    wide = torch.promote_types(contrast.dtype, torch.float32)
+    contrast = contrast.to(wide)
+    power = contrast.square().mean(dim=1, keepdim=True)
+    brightness = pixels.to(wide).square().mean(dim=1, keepdim=True)
+    # A little to brightness as well: rounding errors of a flat image stay small. The last number
+    # keeps the gradient of black images finite: its power of -1.5 is in range.
+    scale = (power + 1e-6 * brightness + 1e-20).rsqrt()
+    shift = bias[:, None, None].to(wide)
+    return torch.addcmul(shift, contrast, scale).to(bias.dtype).relu_()
+
+
 def strided_convolution(conv: nn.Conv2d, features: Tensor, grid: Grid) -> Tensor:
     """``floating_pooling(conv(features), grid)`` where the points have a stride along both axes.
 

@@ -44,7 +44,7 @@ class Axis(NamedTuple):
                          for start in (self.first, self.first + 1))
         return first, second
 
-    def select(self, points: Tensor) -> 'Axis':
+    def select(self, points: Tensor | slice) -> 'Axis':
         """Those of some output pixels, in any order."""
         return Axis(self.neighbours[:, points], self.weights[:, points], self.fraction[points])
 
