@@ -7,13 +7,11 @@ pixel. Every photograph is cut in two, one part for training and one for validat
     DIR/images/{train,val}/*.png         images
     DIR/annotations/{train,val}/*.png    label maps: 1 is crack, 0 is not
 """
-import argparse
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
-from make_dataset import crop
+from make_dataset import crop, new_folder, run
 from rich.progress import track
 from skimage import data
 
@@ -76,33 +74,16 @@ def make_cracks(out: Path, train: int, val: int, seed: int) -> None:
     Raises:
         FileExistsError: If the folder exists.
     """
-    if out.exists():
-        raise FileExistsError(f'{out} exists: remove it or choose another folder')
-    partial = out.with_name(out.name + '.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    for index, (part, number) in enumerate((('train', train), ('val', val))):
-        photos = [load_photo(load, part) for load in PHOTOS]
-        for folder in ('images', 'annotations'):
-            (partial / folder / part).mkdir(parents=True)
-        for i in track(range(number), f'{part} images'):
-            image, labels = compose(photos, np.random.default_rng((seed, index, i)))
-            cv2.imwrite(str(partial / f'images/{part}/{i:05d}.png'), image[..., ::-1])
-            cv2.imwrite(str(partial / f'annotations/{part}/{i:05d}.png'), labels)
-    partial.rename(out)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default=Path('data/cracks'))
-    parser.add_argument('--train', type=int, default=200, help='training images')
-    parser.add_argument('--val', type=int, default=60, help='validation images')
-    parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
-    try:
-        make_cracks(args.out, args.train, args.val, args.seed)
-    except FileExistsError as error:
-        raise SystemExit(str(error)) from None
+    with new_folder(out) as partial:
+        for index, (part, number) in enumerate((('train', train), ('val', val))):
+            photos = [load_photo(load, part) for load in PHOTOS]
+            for folder in ('images', 'annotations'):
+                (partial / folder / part).mkdir(parents=True)
+            for i in track(range(number), f'{part} images'):
+                image, labels = compose(photos, np.random.default_rng((seed, index, i)))
+                cv2.imwrite(str(partial / f'images/{part}/{i:05d}.png'), image[..., ::-1])
+                cv2.imwrite(str(partial / f'annotations/{part}/{i:05d}.png'), labels)
 
 
 if __name__ == '__main__':
-    main()
+    run(make_cracks, __doc__.splitlines()[0], 'data/cracks', train=200, val=60)

@@ -13,6 +13,8 @@ for validation.
 import argparse
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -124,45 +126,58 @@ def annotation(name: str, objects: list[tuple]) -> ET.ElementTree:
     return ET.ElementTree(root)
 
 
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write to, which is ``out`` in the end, in whole or not at all.
+
+    Raises:
+        FileExistsError: If ``out`` exists.
+    """
+    if out.exists():
+        raise FileExistsError(f'{out} exists: remove it or choose another folder')
+    partial = out.with_name(out.name + '.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    yield partial
+    partial.rename(out)
+
+
 def make_dataset(out: Path, train: int, val: int, seed: int) -> None:
     """Writes the data set, in whole or not at all.
 
     Raises:
         FileExistsError: If the folder exists.
     """
-    if out.exists():
-        raise FileExistsError(f'{out} exists: remove it or choose another folder')
-    partial = out.with_name(out.name + '.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    for folder in ('JPEGImages', 'Annotations', 'SegmentationClass', 'ImageSets/Main'):
-        (partial / folder).mkdir(parents=True)
-    for index, (part, number) in enumerate((('train', train), ('val', val))):
-        textures = {name: load_texture(load, part) for name, load in TEXTURES.items()}
-        backgrounds = [load_background(load, part) for load in BACKGROUNDS]
-        names = [f'{part}_{i:05d}' for i in range(number)]
-        for i, name in enumerate(track(names, f'{part} images')):
-            image, labels, objects = compose(textures, backgrounds,
-                                             np.random.default_rng((seed, index, i)))
-            cv2.imwrite(str(partial / f'JPEGImages/{name}.jpg'), image[..., ::-1],
-                        [cv2.IMWRITE_JPEG_QUALITY, 95])
-            cv2.imwrite(str(partial / f'SegmentationClass/{name}.png'), labels)
-            annotation(name, objects).write(partial / f'Annotations/{name}.xml')
-        (partial / f'ImageSets/Main/{part}.txt').write_text('\n'.join(names) + '\n')
-    partial.rename(out)
+    with new_folder(out) as partial:
+        for folder in ('JPEGImages', 'Annotations', 'SegmentationClass', 'ImageSets/Main'):
+            (partial / folder).mkdir(parents=True)
+        for index, (part, number) in enumerate((('train', train), ('val', val))):
+            textures = {name: load_texture(load, part) for name, load in TEXTURES.items()}
+            backgrounds = [load_background(load, part) for load in BACKGROUNDS]
+            names = [f'{part}_{i:05d}' for i in range(number)]
+            for i, name in enumerate(track(names, f'{part} images')):
+                image, labels, objects = compose(textures, backgrounds,
+                                                 np.random.default_rng((seed, index, i)))
+                cv2.imwrite(str(partial / f'JPEGImages/{name}.jpg'), image[..., ::-1],
+                            [cv2.IMWRITE_JPEG_QUALITY, 95])
+                cv2.imwrite(str(partial / f'SegmentationClass/{name}.png'), labels)
+                annotation(name, objects).write(partial / f'Annotations/{name}.xml')
+            (partial / f'ImageSets/Main/{part}.txt').write_text('\n'.join(names) + '\n')
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default=Path('data/textures'))
-    parser.add_argument('--train', type=int, default=600, help='training images')
-    parser.add_argument('--val', type=int, default=100, help='validation images')
+def run(make: Callable[[Path, int, int, int], None], description: str, out: str, train: int,
+        val: int) -> None:
+    """The command that makes a data set, with these defaults."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--out', type=Path, default=Path(out))
+    parser.add_argument('--train', type=int, default=train, help='training images')
+    parser.add_argument('--val', type=int, default=val, help='validation images')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     try:
-        make_dataset(args.out, args.train, args.val, args.seed)
+        make(args.out, args.train, args.val, args.seed)
     except FileExistsError as error:
         raise SystemExit(str(error)) from None
 
 
 if __name__ == '__main__':
-    main()
+    run(make_dataset, __doc__.splitlines()[0], 'data/textures', train=600, val=100)
