@@ -1,7 +1,8 @@
 """Loading the config of a run, and building what it describes."""
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,17 @@ def build_model(cfg: Config, module: dict | None = None) -> nn.Module:
         cfg (Config): Of the model.
         module (dict, optional): The module's config; by default ``cfg.model``.
     """
+    with in_scope(cfg, MODELS) as registry:
+        return registry.build(cfg.model if module is None else module)
+
+
+@contextmanager
+def in_scope(cfg: Config, registry: Registry) -> Iterator[Registry]:
+    """Names without a scope are looked up as the config means them, in the registry it gives."""
     scope = scope_of(cfg)
     with DefaultScope.overwrite_default_scope(scope):
-        with MODELS.switch_scope_and_registry(scope) as registry:
-            return registry.build(cfg.model if module is None else module)
+        with registry.switch_scope_and_registry(scope) as own:
+            yield own
 
 
 def resolve(kind: Any, registry: Registry, scope: str | None = None) -> Any:

@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dsnet_mm.config import in_scope
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 
 OPSET = 20  # deformable convolution came with 19
 
@@ -125,9 +126,8 @@ def _of_data_set(cfg: Config) -> dict:
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset['dataset']
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
-            kind = registry.get(dataset.type)
+    with in_scope(cfg, DATASETS) as registry:
+        kind = registry.get(dataset.type)
     own = dict(dataset.get('metainfo') or {})
     return {**getattr(kind, 'METAINFO', BaseDataset.METAINFO), **own}
 

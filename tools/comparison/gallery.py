@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dsnet_mm.config import scope_of
+from dsnet_mm.config import in_scope
 from dsnet_mm.resizers import ConvexResizer
 from dsnet_mm.visualization import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
 
@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
-from mmengine.registry import VISUALIZERS, DefaultScope
+from mmengine.registry import VISUALIZERS
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from torch.utils.data import Dataset
@@ -42,10 +42,9 @@ def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: Dataset
 
 
 def _build_visualizer(cfg: Config, dataset: Dataset) -> Visualizer:
-    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
-        with VISUALIZERS.switch_scope_and_registry(scope_of(cfg)) as registry:
-            visualizer = registry.build(
-                dict(cfg.visualizer, name='gallery', vis_backends=None, save_dir=None))
+    with in_scope(cfg, VISUALIZERS) as registry:
+        visualizer = registry.build(
+            dict(cfg.visualizer, name='gallery', vis_backends=None, save_dir=None))
     visualizer.dataset_meta = dataset.metainfo
     return visualizer
 

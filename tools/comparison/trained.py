@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from comparison.plan import is_frozen
 from comparison.runs import Run
-from dsnet_mm.config import build_model, scope_of
+from dsnet_mm.config import build_model, in_scope
 
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 from mmengine.runner import load_checkpoint
 from torch.utils.data import Dataset
 
@@ -33,9 +33,8 @@ def load_model(run: Run) -> BaseModel:
 
 def load_dataset(cfg: Config) -> Dataset:
     """The validation set."""
-    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
-        with DATASETS.switch_scope_and_registry(scope_of(cfg)) as registry:
-            return registry.build(copy.deepcopy(cfg.val_dataloader.dataset))
+    with in_scope(cfg, DATASETS) as registry:
+        return registry.build(copy.deepcopy(cfg.val_dataloader.dataset))
 
 
 def sizes(model: BaseModel, dataset: Dataset) -> dict[str, list[int]]:
