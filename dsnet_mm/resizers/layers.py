@@ -64,8 +64,9 @@ def relative_contrast(contrast: Tensor, pixels: Tensor, bias: Tensor) -> Tensor:
     Returns:
         Tensor: (N, C, h, w), of the bias's dtype.
     """
-    # In single precision at least: half precision has no squares of pixels.
-    wide = torch.promote_types(contrast.dtype, torch.float32)
+    # In single precision at least: half precision has no squares of pixels. PyTorch 2.1 cannot
+    # compile promote_types().
+    wide = torch.float64 if contrast.dtype == torch.float64 else torch.float32
     contrast = contrast.to(wide)
     power = contrast.square().mean(dim=1, keepdim=True)
     brightness = pixels.to(wide).square().mean(dim=1, keepdim=True)
