@@ -163,19 +163,17 @@ class DownsizeNetV2(ConvexResizer):
 
     def _weights(self, samples: Tensor) -> Tensor:
         """(N, 9, h, w) the weights of the samples."""
-        # The strided convolution, on cells.
+        # The strided convolution, on cells. Channels last all the way: a gradient of another layout
+        # than its features takes far longer.
+        cells = samples.flatten(1, 3).contiguous(memory_format=torch.channels_last)
         kernel = F.pixel_unshuffle(F.pad(zero_sum(self.embedding.weight), (0, 1, 0, 1)), 2)
-        contrast = F.conv2d(samples.flatten(1, 3), kernel)
+        contrast = F.conv2d(cells, kernel)
         features = relative_contrast(contrast, samples[:, :, 1, 1, :-1, :-1],
                                      self.embedding.bias)
-        features = self.context(features.contiguous(memory_format=torch.channels_last)).relu_()
-        # The 1x1 convolution of channels that lie last: its result lies with them first.
-        pixels = features.permute(0, 2, 3, 1).flatten(1, 2)
-        n, p, _ = pixels.shape
-        bias = (self.logits.bias + self.log_prior)[:, None].expand(n, -1, p)
-        kernel = self.logits.weight.flatten(1).expand(n, -1, -1)
-        logits = torch.baddbmm(bias, kernel, pixels.mT)
-        return logits.softmax(dim=1, dtype=samples.dtype).unflatten(2, features.shape[-2:])
+        features = self.context(features).relu_()
+        logits = F.linear(features.permute(0, 2, 3, 1), self.logits.weight.flatten(1),
+                          self.logits.bias + self.log_prior)
+        return logits.permute(0, 3, 1, 2).contiguous().softmax(dim=1, dtype=samples.dtype)
 
 
 def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
