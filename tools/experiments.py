@@ -54,6 +54,9 @@ DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
 # 184x184 pixels instead of 176x176. Its crops of 331 pixels are 104.
 LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.315,
                  train_dataloader__dataset__pipeline__2__crop_size=(331, 331))
+# The same before a heavier U-Net: 176x184 pixels, which take more time than DownsizeNetV2.
+LARGER_HEAVY = blurred('antialias-larger', model__data_preprocessor__scale=0.3115,
+                       train_dataloader__dataset__pipeline__2__crop_size=(334, 334))
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = f'{OUT}/camvid/{Path(MOBILENET).stem}/runs/bilinear-seed0/epoch_24.pth'
 
@@ -62,7 +65,9 @@ EXPERIMENTS = {
     'drive': [['configs/mini/unet_drive.py', *DRIVE, '--arms', 'bilinear', 'antialias',
                'downsizenet-v2', blurred('antialias-wider', **unet(18))],
               ['configs/mini/unet-wide_drive.py', *DRIVE, '--arms', LARGER, 'downsizenet-v2',
-               'antialias', 'bilinear']],
+               'antialias', 'bilinear'],
+              ['configs/mini/unet-heavy_drive.py', *DRIVE, '--arms', LARGER_HEAVY,
+               'downsizenet-v2']],
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--arms', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
