@@ -1,0 +1,6 @@
+# Small logits return to full size by the large image's guidance.
+_base_ = ['./unet_camvid.py']
+
+model = dict(decode_head=dict(
+    _delete_=True, type='dsnet_mm.GuidedHead', head={{_base_.model.decode_head}}))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(upsampling=dict(decay_mult=0.))))
