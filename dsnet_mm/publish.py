@@ -7,43 +7,55 @@ import argparse
 from pathlib import Path
 
 from dsnet_mm.config import load_config
+from dsnet_mm.loading import load_resizer
 from dsnet_mm.resizers import ConvexResizer, pretrained
 
-from checkpoints import load_resizer
 from mmengine.config import DictAction
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        'dsnet-mm publish', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='the one that the model was trained with')
     parser.add_argument('checkpoint', help='of the whole model')
     parser.add_argument('out', type=Path, metavar='OUT.safetensors')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings that were overridden in the training')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.out.suffix != '.safetensors':
         parser.error(f'a trained resizer is a .safetensors file, got {args.out}')
     return args
 
 
-def network_arguments(resizer: dict) -> dict:
-    """The arguments of the network in a resizer's config, with those that its weights bring."""
-    return {key: value for key, value in pretrained.complete(resizer).items()
-            if key not in ('type', 'init_cfg', 'weights')}
+def publish(args: argparse.Namespace) -> None:
+    """Writes the resizer's file.
 
-
-def main() -> None:
-    args = parse_args()
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it holds another resizer than the config, or one that is not published.
+    """
     preprocessor = load_config(args.config, args.cfg_options).model.get('data_preprocessor') or {}
     resizer = preprocessor.get('resizer') or {}
     net = load_resizer(resizer, args.checkpoint)
     if not isinstance(net, ConvexResizer):
-        raise SystemExit(f'{args.config} has a {type(net).__name__}: only a DownsizeNet or '
+        raise ValueError(f'{args.config} has a {type(net).__name__}: only a DownsizeNet or '
                          'DownsizeNetV2 is published')
     pretrained.save(net, args.out, network_arguments(resizer))
+
+
+def network_arguments(resizer: dict) -> dict:
+    """The arguments of the network in a resizer's config, with those of its trained weights."""
+    return {key: value for key, value in pretrained.complete(resizer).items()
+            if key not in ('type', 'init_cfg', 'weights')}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs ``dsnet-mm publish``, and returns the exit status."""
+    args = parse_args(arguments)
+    try:
+        publish(args)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     print(args.out)
-
-
-if __name__ == '__main__':
-    main()
+    return 0

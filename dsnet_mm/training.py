@@ -1,4 +1,4 @@
-"""What a training of these tools has on top of its config."""
+"""Settings that every training of this package's commands adds to its config."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,8 +20,7 @@ OUT_OF_MEMORY = """Out of memory. What helps, first what costs least:
 
 
 def safeguard(cfg: Config) -> None:
-    """Checks what is loaded, and lets a training be killed: resumed, it ends as if it had not been.
-    """
+    """Adds the hooks that check checkpoints and the resizer, and make a training resumable."""
     hooks = {'checkpoint': dict(type='CheckpointHook', interval=1),
              **(cfg.get('default_hooks') or {})}
     if resolve((hooks['checkpoint'] or {}).get('type'), HOOKS) is CheckpointHook:
@@ -35,8 +34,10 @@ def safeguard(cfg: Config) -> None:
 
 @contextmanager
 def out_of_memory_explained() -> Iterator[None]:
-    """Raises:
-        MemoryError: For PyTorch's, with what helps.
+    """Explains PyTorch's errors when memory runs out.
+
+    Raises:
+        MemoryError: With remedies.
     """
     try:
         yield

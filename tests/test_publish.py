@@ -1,13 +1,11 @@
 """tools/publish_resizer.py: a model's resizer as a file of its own."""
-import sys
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet, DownsizeNetV2
+from dsnet_mm import DownsizeNet, DownsizeNetV2, publish
 from dsnet_mm.config import build_model, load_config
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import MULLER
 
-import publish_resizer
 import pytest
 import torch
 
@@ -64,23 +62,19 @@ def test_a_second_version(run_tool, tmp_path):
     ((), 'x.safetensors', "epoch_7.pth does not hold the config's resizer"),
     ((f'{KEY}.num_convs=3', ), 'x.pth', 'a trained resizer is a .safetensors file, got'),
 ])
-def test_what_it_refuses(options, out, message, checkpoint, tmp_path, monkeypatch, capsys):
+def test_what_it_refuses(options, out, message, checkpoint, tmp_path, capsys):
     options = ('--cfg-options', *options) if options else ()
-    monkeypatch.setattr(sys, 'argv', [
-        TOOL, CONFIG, str(checkpoint), str(tmp_path / out), *options])
     with pytest.raises(SystemExit) as error:
-        publish_resizer.main()
+        publish.main([CONFIG, str(checkpoint), str(tmp_path / out), *options])
     assert message in str(error.value) + capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_another_network_is_not_published(tmp_path, monkeypatch):
+def test_another_network_is_not_published(tmp_path):
     net = MULLER()
     torch.save({f'data_preprocessor.resizer.{key}': value
                 for key, value in net.state_dict().items()}, tmp_path / 'model.pth')
-    monkeypatch.setattr(sys, 'argv', [
-        TOOL, CONFIG, str(tmp_path / 'model.pth'), str(tmp_path / 'x.safetensors'),
-        '--cfg-options', f'{KEY}.type=MULLER'])
     with pytest.raises(SystemExit, match='has a MULLER: only a DownsizeNet or '):
-        publish_resizer.main()
+        publish.main([CONFIG, str(tmp_path / 'model.pth'), str(tmp_path / 'x.safetensors'),
+                      '--cfg-options', f'{KEY}.type=MULLER'])
     assert not (tmp_path / 'x.safetensors').exists()

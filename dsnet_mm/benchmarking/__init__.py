@@ -1,1 +1,1 @@
-"""What tools/benchmark.py is made of."""
+"""Times, memory and multiply-adds of resizers: ``dsnet-mm benchmark``, ``dsnet-mm complexity``."""

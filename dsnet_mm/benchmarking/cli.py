@@ -1,30 +1,28 @@
 """Times resizers, alone or in front of the paper's pipelines, in turns in one process.
 
-Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON. ``limits`` shows what
-the time is made of.
+Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON.
 """
 import argparse
 import json
 import platform
-import sys
 from functools import partial
 from pathlib import Path
 
-import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
+from dsnet_mm.benchmarking import pipelines, report, resizers
+from dsnet_mm.benchmarking.complexity import PIPELINES
 
 import torch
-from benchmarking import limits, pipelines, report, resizers
-from complexity import PIPELINES
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import Progress
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('what', choices=['resizers', 'pipelines', 'limits'],
-                        help='limits: what the time of DownsizeNet in front of RefineDet is made '
-                             'of, and how far it is from what the machine allows (CPU only)')
+    parser = argparse.ArgumentParser(
+        'dsnet-mm benchmark', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('what', choices=['resizers', 'pipelines'],
+                        help='resizers alone, or in front of the pipelines')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 (default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
@@ -40,8 +38,6 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.rounds < 1 or args.threads < 1:
         parser.error('--rounds and --threads must be positive')
-    if args.what == 'limits' and args.device != 'cpu':
-        parser.error('limits: only a CPU computes one thing after the other')
     if args.device != 'cpu' and not torch.cuda.is_available():
         parser.error(f'--device {args.device}: PyTorch finds no GPU')
     if args.quick:
@@ -50,29 +46,27 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def write(args: argparse.Namespace, rows: list[dict], text: str) -> None:
+    """Writes Markdown, plot and JSON."""
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f'{args.what}.md').write_text(text, encoding='utf-8')
-    if args.what != 'limits':
-        report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
+    report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Runs ``dsnet-mm benchmark``, and returns the exit status."""
     args = parse_args(arguments)
     device = torch.device(args.device)
     MMLogger.get_current_instance().setLevel('ERROR')
-    how = args.rounds, args.threads, device
+    settings = args.rounds, args.threads, device
     if args.what == 'resizers':
-        measure = partial(resizers.measure, args.quick, *how)
+        measure = partial(resizers.measure, args.quick, *settings)
         total = resizers.measurements(args.quick, args.rounds)
-    elif args.what == 'pipelines':
-        measure = partial(pipelines.measure, args.pipelines, *how)
-        total = pipelines.measurements(args.pipelines, args.rounds)
     else:
-        measure = partial(limits.measure, args.rounds, args.threads)
-        total = limits.measurements(args.rounds)
+        measure = partial(pipelines.measure, args.pipelines, *settings)
+        total = pipelines.measurements(args.pipelines, args.rounds)
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'
                if device.type == 'cuda' else f'{platform.machine()}, {args.threads} threads')
     rows: list[dict] = []
@@ -80,13 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
         task = progress.add_task(f'Timing {args.what}', total=total)
         for group in measure(lambda: progress.advance(task)):
             rows += group
-            # After each group: who interrupts keeps what there is.
+            # After each group, so that an interruption loses little.
             text = (f'Median of {args.rounds} rounds in turns; {machine}; '
                     f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
             write(args, rows, text)
     print(text)
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -23,7 +23,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmseg.structures import SegDataSample
 from torch import nn
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[1] / '.mim/configs'
 # The paper's pipelines: config and size of an image at high resolution.
 PIPELINES = {
     'RefineDet': ('refinedet/refinedet_vgg16_voc07-300to160.py', (300, 300)),
@@ -37,7 +37,7 @@ PIPELINES = {
 
 
 class _Call(nn.Module):
-    """A module with all but the image bound: what can be traced."""
+    """A call with all arguments bound but the images, as a module that can be traced."""
 
     def __init__(self, module: nn.Module, call: partial) -> None:
         super().__init__()
@@ -57,7 +57,13 @@ def _deform_conv(inputs: list, outputs: list) -> Counter:
 
 
 def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int:
-    """Multiply-adds of one call."""
+    """Counts the multiply-adds of a call.
+
+    Args:
+        module (nn.Module): The module that is called.
+        call (partial): The call, with all arguments bound but the images.
+        images (Tensor): (N, C, H, W).
+    """
     analyzer = FlopAnalyzer(_Call(module, call).eval(), (images, ))
     analyzer.set_op_handle('prim::PythonOp.ModulatedDeformConv2dFunction', _deform_conv)
     analyzer.set_op_handle('aten::baddbmm', _batched_product)
@@ -67,14 +73,20 @@ def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int
         return int(analyzer.total())
 
 
-def build(path: str | Path) -> tuple[BaseModel, str]:
-    """Builds a config's model, and tells its scope."""
+def build(path: str | Path) -> tuple[BaseModel, str | None]:
+    """Builds the model of a config, and returns it with its scope."""
     cfg = load_config(str(path))
     return revert_sync_batchnorm(build_model(cfg)), scope_of(cfg)
 
 
 def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
-    """One row of the table."""
+    """A row of the table.
+
+    Args:
+        name (str): Its first cell.
+        path (str | Path): Config of the model.
+        size (tuple[int, int]): Height and width of an image before it is resized.
+    """
     model, scope = build(path)
     preprocessor = model.data_preprocessor
     low = preprocessor.output_size(*size)
@@ -99,12 +111,15 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
     return f'| {" | ".join(cells)} |'
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: list[str] | None = None) -> int:
+    """Runs ``dsnet-mm complexity``, and returns the exit status."""
+    parser = argparse.ArgumentParser(
+        'dsnet-mm complexity', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='?', help='default: the seven pipelines of the paper')
     parser.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
                         help='size of the image before it is resized (default: 300 300)')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.size and not args.config:
         parser.error('--size goes with a config: the seven pipelines have sizes of their own')
     logging.disable(logging.WARNING)
@@ -112,10 +127,7 @@ def main() -> None:
           '| with DownsizeNetV2 | more |\n|---|---|---|---|---|---|---|---|')
     if args.config:
         print(row(Path(args.config).stem, args.config, tuple(args.size or (300, 300))))
-        return
+        return 0
     for name, (path, size) in PIPELINES.items():
         print(row(name, CONFIGS / path, size), flush=True)
-
-
-if __name__ == '__main__':
-    main()
+    return 0

@@ -1,4 +1,4 @@
-"""How much memory a call takes beside what is there before it."""
+"""Peak memory of a call."""
 import ctypes
 import gc
 import re
@@ -10,10 +10,12 @@ import torch
 
 
 def peak_mb(function: Callable[[], torch.Tensor], device: torch.device) -> float | None:
-    """Megabytes (10**6 bytes) at the peak of a call, beside those before it and the result.
+    """Peak memory of a call in MB (10**6 bytes), less its result and the memory in use before.
 
-    On a GPU those of PyTorch's allocator. On the CPU those of the whole process, as Linux counts
-    them; None on other systems.
+    On a GPU, PyTorch's allocator counts; on the CPU, Linux counts the whole process.
+
+    Returns:
+        float | None: Megabytes, or None on a CPU under another system.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize()
@@ -23,8 +25,8 @@ def peak_mb(function: Callable[[], torch.Tensor], device: torch.device) -> float
         peak = torch.cuda.max_memory_allocated()
     elif sys.platform == 'linux':
         gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be used first
-        Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew
+        ctypes.CDLL(None).malloc_trim(0)  # or memory freed before would be used first
+        Path('/proc/self/clear_refs').write_text('5')  # resets the peak
         before = _status('VmRSS')
         out = function()
         peak = _status('VmHWM')
@@ -34,4 +36,5 @@ def peak_mb(function: Callable[[], torch.Tensor], device: torch.device) -> float
 
 
 def _status(name: str) -> int:
-    return 1024 * int(re.search(rf'{name}:\s+(\d+) kB', Path('/proc/self/status').read_text())[1])
+    [kilobytes] = re.findall(rf'{name}:\s+(\d+) kB', Path('/proc/self/status').read_text())
+    return 1024 * int(kilobytes)

@@ -3,12 +3,12 @@ import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarking.resizers import RESIZERS
-from benchmarking.timing import interleaved, quartiles
+from dsnet_mm.benchmarking.complexity import CONFIGS, PIPELINES, build
+from dsnet_mm.benchmarking.resizers import RESIZERS
+from dsnet_mm.benchmarking.timing import interleaved, quartiles
 from dsnet_mm.registry import build_resizer
 
 import torch
-from complexity import CONFIGS, PIPELINES, build
 from mmdet.structures import DetDataSample
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
@@ -18,21 +18,31 @@ from torch import nn
 
 NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4', 'downsizenet-v2')
 MODES = ('forward', 'train')
-# Normalisation over a batch cannot train with one value for each channel.
+# Batch normalisation needs more than one value per channel in training.
 TRAIN_BATCH = 2
 
 
 def measurements(names: list[str], rounds: int) -> int:
-    """How often :func:`measure` calls ``done``."""
+    """The number of calls of ``done`` by :func:`measure`."""
     return (rounds + 1) * len(NAMES) * len(MODES) * len(names)
 
 
 def measure(names: list[str], rounds: int, threads: int, device: torch.device,
             done: Callable[[], None]) -> Iterator[list[dict]]:
-    """A row for each pipeline, resizer and mode; the time is that for one image.
+    """Times each pipeline behind each resizer.
 
     ``forward`` is preprocessing and the network's forward pass, without decoding and suppression,
-    which depend on what was learned. ``train`` is a whole step of training.
+    whose time depends on the weights. ``train`` is a whole step of training.
+
+    Args:
+        names (list[str]): Pipelines.
+        rounds (int): Measurements of each.
+        threads (int): CPU threads.
+        device (torch.device): Where to compute.
+        done (Callable): Called after each measurement.
+
+    Yields:
+        list[dict]: A row for each resizer of one pipeline and mode; the time is that of one image.
     """
     torch.set_num_threads(threads)
     for name in names:
@@ -41,8 +51,8 @@ def measure(names: list[str], rounds: int, threads: int, device: torch.device,
         model = model.to(device)
         resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in NAMES}
         for mode in MODES:
-            batch = batch_of(scope, size, TRAIN_BATCH if mode == 'train' else 1)
-            calls = {key: partial(_train if mode == 'train' else forward, model, resizer, batch)
+            batch = _batch(scope, size, TRAIN_BATCH if mode == 'train' else 1)
+            calls = {key: partial(_train if mode == 'train' else _forward, model, resizer, batch)
                      for key, resizer in resizers.items()}
             times = interleaved(calls, rounds, threads, done)
             yield [dict(pipeline=name, resizer=key, mode=mode, **quartiles(
@@ -50,7 +60,7 @@ def measure(names: list[str], rounds: int, threads: int, device: torch.device,
 
 
 @torch.no_grad()
-def forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
+def _forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
     model.eval()
     model.data_preprocessor.resizer = resizer
     model(**model.data_preprocessor(copy.deepcopy(batch), False), mode='tensor')
@@ -64,7 +74,8 @@ def _train(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
     model.train_step(copy.deepcopy(batch), OptimWrapper(optimizer))
 
 
-def batch_of(scope: str, size: tuple[int, int], number: int) -> dict:
+def _batch(scope: str | None, size: tuple[int, int], number: int) -> dict:
+    """Random images of one size (h, w) with random boxes or labels."""
     height, width = size
     meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     generator = torch.Generator().manual_seed(0)

@@ -5,7 +5,7 @@ BILINEAR = 'bilinear'
 
 
 def groups(rows: list[dict]) -> dict[str, list[dict]]:
-    """Rows that are compared with one another, by what they share."""
+    """Groups rows by size, or by pipeline and mode."""
     found: dict[str, list[dict]] = {}
     for row in rows:
         if 'in' in row:
@@ -17,13 +17,12 @@ def groups(rows: list[dict]) -> dict[str, list[dict]]:
 
 
 def ratio(row: dict, group: list[dict]) -> float:
-    """The time relative to bilinear interpolation's."""
+    """The time of a row divided by that of bilinear interpolation."""
     return row['ms'] / next(other['ms'] for other in group if other['resizer'] == BILINEAR)
 
 
 def markdown(rows: list[dict]) -> str:
-    if 'part' in rows[0]:
-        return _limits_table(rows)
+    """The table of a benchmark."""
     return _resizers_table(rows) if 'in' in rows[0] else _pipelines_table(rows)
 
 
@@ -49,24 +48,6 @@ def _pipelines_table(rows: list[dict]) -> str:
                                else f', {ratio(row, group) - 1:+.1%}') for row in group]
         lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
-
-
-def _limits_table(rows: list[dict]) -> str:
-    names = list(dict.fromkeys(row['resizer'] for row in rows))
-    lines = ['| ms, at least | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
-    whole = [[row for row in rows if row['resizer'] == name] for name in names]
-    for parts in zip(*whole):
-        lines.append(f'| {parts[0]["part"]} | ' + ' | '.join(
-            f'{row["ms"]:.2f}, {_least(row):.2f}' for row in parts) + ' |')
-    lines.append('| together | ' + ' | '.join(
-        f'{sum(row["ms"] for row in parts):.2f}, {sum(map(_least, parts)):.2f} '
-        f'({sum(row["percent"] for row in parts):.1f}% of the pipeline)' for parts in whole)
-        + ' |')
-    return '\n'.join(lines)
-
-
-def _least(row: dict) -> float:
-    return max(row['arithmetic_ms'], row['memory_ms'])
 
 
 def _time(row: dict) -> str:

@@ -1,29 +1,29 @@
 """Resizers alone: time, memory and multiply-adds."""
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
-from benchmarking.memory import peak_mb
-from benchmarking.timing import interleaved, quartiles
+from dsnet_mm.benchmarking.memory import peak_mb
+from dsnet_mm.benchmarking.timing import interleaved, quartiles
+from dsnet_mm.comparison.variants import VARIANTS
 from dsnet_mm.registry import build_resizer
 
 import torch
-from arms import ARMS
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-RESIZERS = {
-    **{name: ARMS[name] for name in ('bilinear', 'antialias', 'area', 'bicubic')},
+RESIZERS: dict[str, dict] = {
+    **{name: VARIANTS[name] for name in ('bilinear', 'antialias', 'area', 'bicubic')},
     **{f'downsizenet-{n}': dict(type='DownsizeNet', num_convs=n) for n in (2, 3, 4)},
-    **{name: ARMS[name] for name in ('downsizenet-v2', 'muller', 'talebi-milanfar')},
+    **{name: VARIANTS[name] for name in ('downsizenet-v2', 'muller', 'talebi-milanfar')},
 }
 # The paper's description, layer by layer on the whole image.
 PLAIN = 'downsizenet-2, plain'
-# Repeated alone a small image stays in the cache, which no larger one does.
+# A small image that is resized again and again stays in the cache; between larger ones it does not.
 BETWEEN = 'downsizenet-2, between the largest'
 
 # Sizes of input and output, and the resizers to compare there.
 EVERY = (*RESIZERS, PLAIN)
-# What is compared is measured in turns: the machine may be another after some minutes.
+# Cases in one list are measured in turns, as the speed of a machine changes within minutes.
 QUICK = [
     [((300, 300), (160, 160), EVERY)],
     [((768, 768), (230, 230), EVERY)],
@@ -39,7 +39,7 @@ CASES = [
 
 
 def measurements(quick: bool, rounds: int) -> int:
-    """How often :func:`measure` calls ``done``."""
+    """The number of calls of ``done`` by :func:`measure`."""
     return (rounds + 1) * sum(
         len(names) for cases in (QUICK if quick else CASES) for _, _, names in cases)
 
@@ -47,7 +47,18 @@ def measurements(quick: bool, rounds: int) -> int:
 @torch.inference_mode()
 def measure(quick: bool, rounds: int, threads: int, device: torch.device,
             done: Callable[[], None]) -> Iterator[list[dict]]:
-    """A row for each resizer and size."""
+    """Measures each resizer at each size.
+
+    Args:
+        quick (bool): Leave out the largest images.
+        rounds (int): Measurements of each.
+        threads (int): CPU threads.
+        device (torch.device): Where to compute.
+        done (Callable): Called after each measurement.
+
+    Yields:
+        list[dict]: A row for each resizer and size.
+    """
     torch.set_num_threads(threads)
     modules = {name: build_resizer(cfg).to(device).eval() for name, cfg in RESIZERS.items()}
     warm_up = torch.rand(1, 3, 64, 64, device=device)
@@ -67,15 +78,15 @@ def measure(quick: bool, rounds: int, threads: int, device: torch.device,
                for key in calls]
 
 
-def _function(modules: dict[str, nn.Module], name: str) -> Callable[..., torch.Tensor]:
+def _function(modules: dict[str, Any], name: str) -> Callable[..., torch.Tensor]:
     if name == PLAIN:
         return modules['downsizenet-2'].plain
     return modules['downsizenet-2' if name == BETWEEN else name]
 
 
-def _multiply_adds(modules: dict[str, nn.Module], name: str, size_in: tuple[int, int],
+def _multiply_adds(modules: dict[str, Any], name: str, size_in: tuple[int, int],
                    size_out: tuple[int, int]) -> float:
-    """Billions that convolutions and matrix products take."""
+    """Billions of multiply-adds of convolutions and matrix products."""
     # PyTorch counts nothing in inference mode.
     with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
         images = torch.rand(1, 3, *size_in, device=next(modules['muller'].parameters()).device)

@@ -1,5 +1,5 @@
-"""Times functions in turns, so that what disturbs the machine disturbs all of them alike."""
-from collections.abc import Callable, Hashable
+"""Timing functions in turns, so that a disturbance of the machine affects all of them alike."""
+from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -7,19 +7,22 @@ from torch.utils.benchmark import Timer
 
 Key = TypeVar('Key', bound=Hashable)
 
-# A measurement repeats what is shorter than this, in seconds.
+# Seconds of a measurement at least: shorter functions are repeated.
 SHORTEST = 0.02
 
 
-def interleaved(functions: dict[Key, Callable[[], object]], rounds: int, threads: int,
+def interleaved(functions: Mapping[Key, Callable[[], object]], rounds: int, threads: int,
                 done: Callable[[], None] = lambda: None) -> dict[Key, list[float]]:
-    """Milliseconds of each function in each round; the order is turned from round to round.
+    """Times each function in each round; the order is rotated from round to round.
 
     Args:
-        functions (dict): Without arguments, by name or another key.
+        functions (Mapping): Functions without arguments, by name or another key.
         rounds (int): Measurements of each.
         threads (int): CPU threads of PyTorch.
-        done (Callable): Called after each measurement, and first once for each function.
+        done (Callable): Called after the warm-up of each function and after each measurement.
+
+    Returns:
+        dict: Milliseconds of each round, by function.
     """
     timers, numbers = {}, {}
     for name, function in functions.items():
@@ -38,6 +41,6 @@ def interleaved(functions: dict[Key, Callable[[], object]], rounds: int, threads
 
 
 def quartiles(times: list[float]) -> dict[str, float]:
-    """Median and quartiles, as a row has them."""
+    """Median and quartiles of times, for a row."""
     q1, median, q3 = (round(float(ms), 4) for ms in np.percentile(times, [25, 50, 75]))
     return dict(ms=median, q1=q1, q3=q3)

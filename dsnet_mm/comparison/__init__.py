@@ -1,1 +1,1 @@
-"""What tools/compare.py is made of."""
+"""The comparison of resizers, or of other variants of a config: ``dsnet-mm compare``."""

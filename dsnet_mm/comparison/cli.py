@@ -1,6 +1,6 @@
-"""Trains one config in several arms with several seeds, and says what the difference is.
+"""Trains several variants of a config with several seeds, and compares their metrics.
 
-An arm is a resizer in front of the model, or other options of the config.
+A variant is a resizer in front of the model, or other options of the config.
 
 Writes results.json, report.md and report.html to the work dir (docs/compare.md has the layout).
 Started again, it keeps what is finished and goes on with what is not.
@@ -10,28 +10,29 @@ import shlex
 import sys
 from pathlib import Path
 
-import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
+from dsnet_mm.comparison.plan import HIGH_RES, check_config, main_metric, plan
+from dsnet_mm.comparison.report import summary_table, write_reports
+from dsnet_mm.comparison.results import collect, read, up_to_date
+from dsnet_mm.comparison.runs import Run, locked, run_all
+from dsnet_mm.comparison.variants import VARIANTS, parse_variant
 from dsnet_mm.config import RESIZER, load_config
 
 import torch
-from arms import ARMS, parse_options
-from comparison.plan import HIGH_RES, check_config, main_metric, plan
-from comparison.report import summary_table, write_reports
-from comparison.results import collect, read, up_to_date
-from comparison.runs import Run, locked, run_all
 from mmengine.config import Config, DictAction
 from rich.console import Console
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f'arms: {", ".join(ARMS)}, "name=dict(type=\'DownsizeNet\', ...)", or options of '
-        'the config: "name={\'model.neck.type\': \'dsnet_mm.DownsizeFPN\'}"')
+        'dsnet-mm compare', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f'variants: {", ".join(VARIANTS)},\n'
+        '"name={\'type\': \'DownsizeNet\', ...}" for another resizer, or\n'
+        '"name={\'model.neck.type\': \'dsnet_mm.DownsizeFPN\'}" for options of the config')
     parser.add_argument('config', nargs='?', help='with a resizer\'s line; a path, or mmdet::... '
                         'or mmseg::... with the line among the --cfg-options')
-    parser.add_argument('--arms', nargs='+', default=['bilinear', 'downsizenet'], metavar='ARM',
-                        help='what to compare; the others with the first')
+    parser.add_argument('--variants', '--arms', nargs='+', default=['bilinear', 'downsizenet'],
+                        metavar='VARIANT', help='what to compare; the others with the first')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--work-dir', type=Path, help='folder for runs and reports '
                         '(default: work_dirs/compare/<name of the config>)')
@@ -71,30 +72,33 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def parse_arms(texts: list[str], high_res: bool) -> dict[str, dict]:
-    """The options that each arm sets, by its name.
+def parse_variants(texts: list[str], high_res: bool) -> dict[str, dict]:
+    """The options that each variant sets in the config, by its name.
 
     Raises:
-        ValueError: If one is unknown, or a name given twice.
+        ValueError: If one is unknown, or a name is given twice.
     """
-    arms: dict[str, dict] = {}
-    for name, options in map(parse_options, texts):
-        if name in arms or name == HIGH_RES:
-            raise ValueError(f'the arm {name!r} is there already: give each a name of its own')
-        arms[name] = options
+    variants: dict[str, dict] = {}
+    for name, options in map(parse_variant, texts):
+        if name in variants or name == HIGH_RES:
+            raise ValueError(f'the variant {name!r} is there already: give each a name of its own')
+        variants[name] = options
     if high_res:
-        arms[HIGH_RES] = {RESIZER: dict(type='FixedResizer', mode='bilinear')}
-    return arms
+        variants[HIGH_RES] = {RESIZER: dict(type='FixedResizer', mode='bilinear')}
+    return variants
 
 
 def prepare(args: argparse.Namespace) -> tuple[Config, list[Run], str]:
-    """The config that all runs share, the runs, and the metric.
+    """Writes the configs of all runs.
+
+    Returns:
+        tuple[Config, list[Run], str]: The config that all runs share, the runs, and the metric.
 
     Raises:
         ValueError: If anything about the arguments or the config is wrong.
         FileNotFoundError: If the checkpoint is missing.
     """
-    arms = parse_arms(args.arms, args.high_res)
+    variants = parse_variants(args.variants, args.high_res)
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg)
     if args.checkpoint is not None:
@@ -104,7 +108,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, list[Run], str]:
     if args.work_dir is None:
         args.work_dir = Path('work_dirs/compare') / Path(args.config.split('::')[-1]).stem
     metric = args.metric or main_metric(cfg)
-    runs = plan(cfg, arms, args.seeds, args.work_dir.resolve(), mode(args), metric)
+    runs = plan(cfg, variants, args.seeds, args.work_dir.resolve(), mode(args), metric)
     if args.fresh:
         (args.work_dir / 'results.json').unlink(missing_ok=True)
         for run in runs:
@@ -117,16 +121,17 @@ def prepare(args: argparse.Namespace) -> tuple[Config, list[Run], str]:
 
 
 def mode(args: argparse.Namespace) -> str:
+    """``'train'``, ``'resizer'`` or ``'finetune'``, as results.json has it."""
     return 'finetune' if args.finetune else 'resizer' if args.train == 'resizer' else 'train'
 
 
 def command(arguments: list[str] | None) -> str:
-    """What to type to run this again."""
-    return shlex.join(['python', 'tools/compare.py',
-                       *(sys.argv[1:] if arguments is None else arguments)])
+    """The command line that runs this again."""
+    return shlex.join(['dsnet-mm', 'compare', *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Runs ``dsnet-mm compare``, and returns the exit status: 1 if a training failed."""
     args = parse_args(arguments)
     if args.report_only is not None:
         results = read(args.report_only)
@@ -161,7 +166,3 @@ def main(arguments: list[str] | None = None) -> int:
     print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '
           f'numbers: {args.work_dir}/results.json')
     return 1 if failed else 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

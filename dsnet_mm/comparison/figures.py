@@ -2,23 +2,23 @@
 import warnings
 from collections.abc import Callable, Iterator
 from io import StringIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from dsnet_mm.comparison.intervals import breakdown, summarize
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .statistics import breakdown, summarize
-
 SCALE = {'fraction': 100, 'percent': 1}
-# Grey for the first arm, then colours that differ without red and green, on white and on black.
+# Grey for the first variant, then colours for the colour-blind, on white and on black.
 COLORS = ['#8b9099', '#1f83d6', '#e08a00', '#14a07a', '#c95fa6', '#d9532c', '#55b0e3']
 # Matplotlib knows no CSS variables: these colours stand in for them until the SVG is written.
 INK, PAPER = '#010203', '#fdfcfb'
 CSS = ('<style>:root { --ink: #22262c; --paper: #ffffff } @media (prefers-color-scheme: dark) '
        '{ :root { --ink: #dfe2e7; --paper: #15181d } }</style>')
-STYLE = {
+STYLE: dict[Any, Any] = {
     'axes.edgecolor': INK, 'axes.labelcolor': INK, 'text.color': INK, 'xtick.color': INK,
     'ytick.color': INK, 'grid.color': INK, 'grid.alpha': 0.15, 'axes.grid': True,
     'axes.axisbelow': True, 'axes.facecolor': PAPER, 'figure.facecolor': PAPER,
@@ -29,7 +29,7 @@ STYLE = {
 
 
 class Plot(NamedTuple):
-    """A plot, with what it shows in words."""
+    """A plot with its title, and its content in words."""
 
     title: str
     svg: str
@@ -37,26 +37,26 @@ class Plot(NamedTuple):
 
 
 def plots(results: dict) -> Iterator[Plot]:
-    """All plots that there are values for, but for those of a part."""
+    """Draws the differences, learning curves and times, as far as there are values."""
     first, *others = results['arms']
     if others:
-        pairs = {arm: results['paired'][f'{arm}-{first}'] for arm in others}
+        pairs = {variant: results['paired'][f'{variant}-{first}'] for variant in others}
         yield Plot(f'Difference to {first}: 95% interval and the seeds',
                    draw(_differences, 1 + 0.5 * len(others), results, pairs),
-                   '; '.join(f'{arm}: {difference(pair, SCALE[results["unit"]])}'
-                             for arm, pair in pairs.items()))
+                   '; '.join(f'{variant}: {difference(pair, SCALE[results["unit"]])}'
+                             for variant, pair in pairs.items()))
     if any(len(run['curve']) > 1 for run in results['runs']):
         yield Plot('Learning curves: mean and the seeds',
                    draw(_curves, 3, results),
-                   '; '.join(f'{arm}: {x[0]:g} to {x[-1]:g} {results["step"]}s, '
+                   '; '.join(f'{variant}: {x[0]:g} to {x[-1]:g} {results["step"]}s, '
                              f'{y[0]:.1f} to {y[-1]:.1f}'
-                             for arm, (x, y) in mean_curves(results).items()))
-    times = {arm: values['ms_per_image'] for arm, values in results['arms'].items()
+                             for variant, (x, y) in mean_curves(results).items()))
+    times = {variant: values['ms_per_image'] for variant, values in results['arms'].items()
              if values['ms_per_image'] is not None}
     if times:
         yield Plot('Milliseconds per image',
                    draw(_times, 0.8 + 0.35 * len(times), results, times),
-                   '; '.join(f'{arm}: {time:.1f}' for arm, time in times.items()))
+                   '; '.join(f'{variant}: {time:.1f}' for variant, time in times.items()))
 
 
 def part_plot(results: dict, part: str) -> Plot:
@@ -68,7 +68,7 @@ def part_plot(results: dict, part: str) -> Plot:
 
 
 def draw(plot: Callable[..., None], height: float, results: dict, *arguments: object) -> str:
-    """Draws on one pair of axes of a phone's width, and a height in inches."""
+    """Draws a plot as SVG, of a phone's width and a height in inches."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.8, height), layout='constrained')
         plot(figure.subplots(), results, *arguments)
@@ -82,6 +82,7 @@ def draw(plot: Callable[..., None], height: float, results: dict, *arguments: ob
 
 
 def short(text: str) -> str:
+    """A text cut to 18 characters."""
     return text if len(text) <= 18 else f'{text[:17]}…'
 
 
@@ -97,28 +98,29 @@ def difference(pair: dict, scale: float) -> str:
 
 
 def means(results: dict, part: str) -> dict[str, dict[str, float | None]]:
-    """The mean over the seeds of every label and arm, in percent."""
+    """The mean over the seeds of every label and variant, in percent."""
     scale = SCALE[results['unit']]
-    return {label: {arm: summarize([scale * value for value in seeds.values()])[0]
-                    for arm, seeds in arms.items()}
-            for label, arms in breakdown(results, part).items()}
+    return {label: {variant: summarize([scale * value for value in seeds.values()])[0]
+                    for variant, seeds in variants.items()}
+            for label, variants in breakdown(results, part).items()}
 
 
 def mean_curves(results: dict) -> dict[str, tuple[list[float], list[float]]]:
-    """Epochs or iterations and mean metric in percent of each arm, where all its runs have one."""
+    """The steps and the mean metric in percent of each variant, at the steps all its runs have."""
     curves = {}
-    for arm in results['arms']:
-        runs = [dict(run['curve']) for run in results['runs'] if run['arm'] == arm]
+    for variant in results['arms']:
+        runs = [dict(run['curve']) for run in results['runs'] if run['arm'] == variant]
         steps = sorted(set.intersection(*map(set, runs))) if runs else []
         if steps:
-            curves[arm] = steps, [SCALE[results['unit']] * np.mean([run[step] for run in runs])
-                                  for step in steps]
+            curves[variant] = steps, [
+                SCALE[results['unit']] * float(np.mean([run[step] for run in runs]))
+                for step in steps]
     return curves
 
 
 def _colors(results: dict) -> dict[str, str]:
-    return {arm: COLORS[i and 1 + (i - 1) % (len(COLORS) - 1)]
-            for i, arm in enumerate(results['arms'])}
+    return {variant: COLORS[i and 1 + (i - 1) % (len(COLORS) - 1)]
+            for i, variant in enumerate(results['arms'])}
 
 
 def _legend(axes: Axes) -> None:
@@ -136,15 +138,15 @@ def _differences(axes: Axes, results: dict, pairs: dict[str, dict]) -> None:
     first, *_ = results['arms']
     scale, colors = SCALE[results['unit']], _colors(results)
     baseline = results['arms'][first]['seeds']
-    for row, (arm, pair) in enumerate(pairs.items()):
+    for row, (variant, pair) in enumerate(pairs.items()):
         dots = [scale * (value - baseline[seed])
-                for seed, value in results['arms'][arm]['seeds'].items() if seed in baseline]
-        axes.plot(dots, [row + 0.2] * len(dots), 'o', ms=4, alpha=0.6, mew=0, color=colors[arm])
+                for seed, value in results['arms'][variant]['seeds'].items() if seed in baseline]
+        axes.plot(dots, [row + 0.2] * len(dots), 'o', ms=4, alpha=0.6, mew=0, color=colors[variant])
         if pair['mean'] is not None:
-            axes.plot(scale * pair['mean'], row, 'D', ms=7, mew=0, color=colors[arm])
+            axes.plot(scale * pair['mean'], row, 'D', ms=7, mew=0, color=colors[variant])
         if pair['ci95'] is not None:
             axes.plot(scale * np.array(pair['ci95']), [row, row], '|-', ms=9, lw=2,
-                      color=colors[arm])
+                      color=colors[variant])
     axes.axvline(0, color=INK, lw=1, ls='--')
     axes.set_xlabel(f'{results["metric"]} minus that of {short(first)}, points')
     _rows(axes, list(pairs))
@@ -154,21 +156,21 @@ def _curves(axes: Axes, results: dict) -> None:
     scale, colors = SCALE[results['unit']], _colors(results)
     for run in results['runs']:
         if run['curve']:
-            steps, values = zip(*run['curve'])
-            axes.plot(steps, scale * np.array(values), '.-', ms=2, lw=0.8, alpha=0.5,
+            points = np.array(run['curve'])
+            axes.plot(points[:, 0], scale * points[:, 1], '.-', ms=2, lw=0.8, alpha=0.5,
                       color=colors[run['arm']])
-    for arm, (steps, values) in mean_curves(results).items():
-        axes.plot(steps, values, 'o-', ms=3.5, lw=2.2, color=colors[arm], label=short(arm))
+    for variant, (steps, values) in mean_curves(results).items():
+        axes.plot(steps, values, 'o-', ms=3.5, lw=2.2, color=colors[variant], label=short(variant))
     axes.set_xlabel(results['step'])
     axes.set_ylabel(f'{results["metric"]}, %')
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params('x', integer=True)
     _legend(axes)
 
 
 def _times(axes: Axes, results: dict, times: dict[str, float]) -> None:
     colors = _colors(results)
-    for row, (arm, time) in enumerate(times.items()):
-        axes.bar_label(axes.barh(row, time, 0.6, color=colors[arm]), fmt='%.1f', padding=3)
+    for row, (variant, time) in enumerate(times.items()):
+        axes.bar_label(axes.barh(row, time, 0.6, color=colors[variant]), fmt='%.1f', padding=3)
     axes.margins(x=0.12)
     axes.set_xlabel('ms per image')
     _rows(axes, list(times))
@@ -177,11 +179,11 @@ def _times(axes: Axes, results: dict, times: dict[str, float]) -> None:
 def _bars(axes: Axes, results: dict, groups: dict[str, dict[str, float | None]]) -> None:
     colors = _colors(results)
     thick = 0.8 / len(colors)
-    for i, (arm, color) in enumerate(colors.items()):
-        rows, values = zip(*((row - 0.4 + (i + 0.5) * thick, group[arm])
+    for i, (variant, color) in enumerate(colors.items()):
+        rows, values = zip(*((row - 0.4 + (i + 0.5) * thick, group[variant])
                              for row, group in enumerate(groups.values())))
         axes.barh(rows, [np.nan if value is None else value for value in values], thick,
-                  color=color, label=short(arm))
+                  color=color, label=short(variant))
     axes.set_xlabel(f'{results["metric"]}, %')
     _rows(axes, list(groups))
     _legend(axes)

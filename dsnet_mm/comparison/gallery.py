@@ -1,4 +1,4 @@
-"""The pictures of a comparison: the image, what each resizer makes of it, what is found in it."""
+"""The pictures of a comparison: images, resized by each variant, with its predictions."""
 import copy
 import json
 from collections.abc import Iterator, Mapping
@@ -12,15 +12,14 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.registry import VISUALIZERS
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
-from torch.utils.data import Dataset
 
 
-def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: Dataset, folder: Path,
+def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: BaseDataset, folder: Path,
                   images: int = 3) -> None:
     """Writes pictures of a few images of the validation set, and ``index.json``, which names them.
 
@@ -41,7 +40,7 @@ def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: Dataset
     (folder / 'index.json').write_text(json.dumps(index, indent=2), encoding='utf-8')
 
 
-def _build_visualizer(cfg: Config, dataset: Dataset) -> Visualizer:
+def _build_visualizer(cfg: Config, dataset: BaseDataset) -> Visualizer:
     with in_scope(cfg, VISUALIZERS) as registry:
         visualizer = registry.build(
             dict(cfg.visualizer, name='gallery', vis_backends=None, save_dir=None))
@@ -52,11 +51,11 @@ def _build_visualizer(cfg: Config, dataset: Dataset) -> Visualizer:
 @torch.no_grad()
 def _pictures(models: Mapping[str, BaseModel], sample: dict,
               visualizer: Visualizer) -> Iterator[tuple[str, str, np.ndarray]]:
-    """What each picture shows, a caption, and its RGB pixels."""
+    """Yields a description, a caption and the RGB pixels of each picture of an image."""
     image = mmcv.imread(sample['data_samples'].img_path, channel_order='rgb')
     height, width = image.shape[:2]
     shown = False
-    for arm, model in models.items():
+    for variant, model in models.items():
         batch = pseudo_collate([copy.deepcopy(sample)])
         found = model.test_step(batch)[0]
         if not shown:
@@ -73,8 +72,8 @@ def _pictures(models: Mapping[str, BaseModel], sample: dict,
         pixels = _enlarge(image_to_rgb(small)[inside], width, height)
         size = f'{small.shape[2]}×{small.shape[1]}'
         if 'pred_sem_seg' in found:  # its colours hide the image
-            yield f'shrunk by {arm}', f'{arm}, {size}', pixels
-        yield (f'shrunk by {arm}, with the predictions', f'{arm}, {size}, predictions',
+            yield f'shrunk by {variant}', f'{variant}, {size}', pixels
+        yield (f'shrunk by {variant}, with the predictions', f'{variant}, {size}, predictions',
                _draw(visualizer, pixels, found, draw_gt=False))
         net = preprocessor.resizer
         if isinstance(net, ConvexResizer) and net.starts_as_image:
@@ -83,8 +82,8 @@ def _pictures(models: Mapping[str, BaseModel], sample: dict,
             distance = maps['distance'][0][inside]
             highest = max(distance.max().item(), 1e-6)
             colors = map_to_rgb(distance, COLORMAPS['distance'], highest)
-            yield (f'how far the coefficients of {arm} are from their start',
-                   f'{arm}: distance of its coefficients from those before training, '
+            yield (f'how far the coefficients of {variant} are from their start',
+                   f'{variant}: distance of its coefficients from those before training, '
                    f'dark 0 to bright {highest:.2g}',
                    _enlarge(colors, width, height))
 

@@ -1,4 +1,4 @@
-"""What the numbers of several seeds say."""
+"""Means over seeds, and confidence intervals of paired differences."""
 import math
 from collections.abc import Mapping, Sequence
 
@@ -16,12 +16,12 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> dict:
     """The mean of a minus b over the seeds of both, with Student's 95% confidence interval.
 
     Args:
-        a: A value for each seed.
-        b: The same, of what ``a`` is compared to.
+        a (Mapping): A value for each seed.
+        b (Mapping): The values that ``a`` is compared to.
 
     Returns:
-        ``mean`` (None without a common seed), ``ci95`` (low and high; None with fewer than two
-        common seeds) and ``n``, the number of common seeds.
+        dict: ``mean`` (None without a common seed), ``ci95`` (low and high; None with fewer than
+        two common seeds) and ``n``, the number of common seeds.
     """
     differences = [a[seed] - b[seed] for seed in a if seed in b]
     n = len(differences)
@@ -33,11 +33,11 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> dict:
 
 
 def verdict(difference: Mapping) -> str:
-    """What a paired difference shows.
+    """The verdict on a paired difference, in words.
 
     'better' means that the whole interval lies above zero, 'worse' that it lies below. An interval
     that touches zero shows no difference, which is not to say that there is none. A difference that
-    is the same in all seeds (of arms that learn nothing, or rounded) says nothing of chance.
+    is the same in all seeds (variants that learn nothing, or rounding) has no interval.
     """
     if difference['n'] == 0:
         return 'no common seed'
@@ -50,14 +50,14 @@ def verdict(difference: Mapping) -> str:
 
 
 def breakdown(results: Mapping, part: str) -> dict[str, dict[str, dict[str, float]]]:
-    """The defined values of the runs by label, arm and seed.
+    """The defined values of the runs by label, variant and seed.
 
     Args:
-        results: The contents of results.json.
-        part: 'per_class' or 'per_size'.
+        results (Mapping): The contents of results.json.
+        part (str): ``'per_class'`` or ``'per_size'``.
     """
     labels = dict.fromkeys(results['classes'] if part == 'per_class' else ())
     labels.update(dict.fromkeys(label for run in results['runs'] for label in run[part] or ()))
-    return {label: {arm: {str(run['seed']): run[part][label] for run in results['runs']
-                          if run['arm'] == arm and (run[part] or {}).get(label) is not None}
-                    for arm in results['arms']} for label in labels}
+    return {label: {variant: {str(run['seed']): run[part][label] for run in results['runs']
+                              if run['arm'] == variant and (run[part] or {}).get(label) is not None}
+                    for variant in results['arms']} for label in labels}

@@ -1,4 +1,6 @@
-"""mmdet's and mmseg's metrics that also keep what they print: the values per class and size."""
+"""mmdet's and mmseg's metrics, which also keep their values per class and object size."""
+from collections.abc import Sequence
+
 from dsnet_mm.config import resolve
 
 import numpy as np
@@ -47,8 +49,8 @@ class DetailedVOCMetric(VOCMetric):
         return metrics
 
 
-def _one_class(found: list, truth: list) -> tuple[list, list]:
-    """Every class of an image as an image of its own, all of them of one and the same class."""
+def _one_class(found: Sequence, truth: Sequence) -> tuple[list, list]:
+    """Makes each class of an image an image of its own, and all boxes of one class."""
     pairs = [([boxes], dict(bboxes=image['bboxes'][of_class], labels=0 * image['labels'][of_class],
                             bboxes_ignore=image['bboxes_ignore'][ignored],
                             labels_ignore=0 * image['labels_ignore'][ignored]))
@@ -79,11 +81,11 @@ for _metric in _DETAILED.values():
 
 
 def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
-    """The same evaluator, with the details of its metrics where there is a way.
+    """Replaces the metrics of an evaluator by those that keep details, where there are any.
 
     Args:
-        evaluator (dict | list): Its config.
-        scope (str, optional): Of the config's names.
+        evaluator (dict | list): Config of the evaluator.
+        scope (str, optional): Scope of the names in it.
     """
     if isinstance(evaluator, (list, tuple)):
         return [detailed(metric, scope) for metric in evaluator]
@@ -99,8 +101,15 @@ def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
 
 
 def details(metrics: list[BaseMetric], values: dict, classes: list[str]) -> dict:
-    """What the metrics of an evaluation kept: values per class and per size of object."""
-    per_class, per_size = {}, {}
+    """The values per class and per object size that the metrics of an evaluation kept.
+
+    Args:
+        metrics (list[BaseMetric]): The metrics.
+        values (dict): The values that the evaluation returned.
+        classes (list[str]): Names of the data set's classes.
+    """
+    per_class: dict[str, float] = {}
+    per_size: dict[str, float] = {}
     for metric in metrics:
         per_class.update(getattr(metric, 'per_class', {}))
         per_size.update(getattr(metric, 'per_size', {}))

@@ -1,4 +1,4 @@
-"""Writes the reports of a comparison: report.md and report.html."""
+"""The reports of a comparison: report.md and report.html."""
 import base64
 import json
 import re
@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from dsnet_mm.comparison.figures import SCALE, Plot, difference, means, part_plot, plots
+from dsnet_mm.comparison.intervals import breakdown, paired, verdict
+
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 from rich.text import Text
-
-from .figures import SCALE, Plot, difference, means, part_plot, plots
-from .statistics import breakdown, paired, verdict
 
 Rows = list[list[str]]
 NOTHING = '–'
@@ -25,8 +25,9 @@ def write_reports(results: dict, folder: Path) -> None:
     """Writes report.md and report.html next to the pictures in ``folder/gallery``.
 
     Args:
-        results: The contents of results.json.
-        folder: Where to; ``gallery/index.json`` in it names the pictures, where there are any.
+        results (dict): The contents of results.json.
+        folder (Path): The folder to write to; ``gallery/index.json`` in it names the pictures, if
+            there are any.
     """
     (folder / 'report.md').write_text(markdown(results), encoding='utf-8')
     (folder / 'report.html').write_text(html(results, gallery(folder / 'gallery')),
@@ -39,7 +40,7 @@ def report_table(results: dict) -> list[str]:
 
 
 def summary_table(results: dict) -> Table:
-    """The main table for the console, without parameters and what the small image moved."""
+    """The main table for the console, with fewer columns."""
     header, *rows = ([*row[:5], row[7]] for row in main_table(results))
     table = Table(*(Column(Text(cell), overflow='fold') for cell in header),
                   title=Text(results['config']), box=SIMPLE_HEAD, pad_edge=False)
@@ -49,39 +50,40 @@ def summary_table(results: dict) -> Table:
 
 
 def compared(results: dict) -> str:
-    """What an arm is, in a word."""
-    # Earlier results.json have resizers only.
-    return 'arm' if any(arm.get('options') for arm in results['arms'].values()) else 'resizer'
+    """The word for what is compared: ``'resizer'``, or ``'variant'`` if other options differ."""
+    # An earlier results.json has no options.
+    has_options = any(values.get('options') for values in results['arms'].values())
+    return 'variant' if has_options else 'resizer'
 
 
 def main_table(results: dict) -> Rows:
-    """One row for each arm, below the header."""
+    """The main table: a header, and a row for each variant."""
     first, *_ = results['arms']
     scale = SCALE[results['unit']]
     rows = [[compared(results), f'{results["metric"]}, %', 'seeds',
              f'minus {first}, points (95% CI)', 'verdict', 'parameters', 'of the resizer',
              'ms per image', 'small image moved']]
-    for name, arm in results['arms'].items():
+    for name, values in results['arms'].items():
         pair = None if name == first else results['paired'][f'{name}-{first}']
-        spread = '' if arm['std'] is None else f' ± {scale * arm["std"]:.1f}'
+        spread = '' if values['std'] is None else f' ± {scale * values["std"]:.1f}'
         failed = sum(run['arm'] == name for run in results['failed'])
         rows.append([
             name,
-            NOTHING if arm['mean'] is None else f'{scale * arm["mean"]:.1f}{spread}',
-            f'{len(arm["seeds"])}' + (f' ({failed} failed)' if failed else ''),
+            NOTHING if values['mean'] is None else f'{scale * values["mean"]:.1f}{spread}',
+            f'{len(values["seeds"])}' + (f' ({failed} failed)' if failed else ''),
             NOTHING if pair is None or pair['mean'] is None else difference(pair, scale),
             'reference' if pair is None else verdict(pair),
-            *(NOTHING if arm[key] is None else f'{arm[key]:,}'
+            *(NOTHING if values[key] is None else f'{values[key]:,}'
               for key in ('params', 'resizer_params')),
-            number(arm['ms_per_image']),
-            NOTHING if arm['moved'] is None else f'{arm["moved"]:.1f}%'])
+            number(values['ms_per_image']),
+            NOTHING if values['moved'] is None else f'{values["moved"]:.1f}%'])
     return rows
 
 
 def pairs_table(results: dict) -> Rows:
-    """Each arm minus each one before it; no rows where there are two arms only."""
+    """The difference of each variant to each one before it; no rows for two variants or fewer."""
     names, scale = list(results['arms']), SCALE[results['unit']]
-    seeds = {name: arm['seeds'] for name, arm in results['arms'].items()}
+    seeds = {name: values['seeds'] for name, values in results['arms'].items()}
     if len(names) < 3:
         return []
     rows = [['minus, points (95% CI)', *names[:-1]]]
@@ -94,14 +96,14 @@ def pairs_table(results: dict) -> Rows:
 
 
 def part_table(results: dict, part: str) -> Rows:
-    """The mean of every class or object size, and its differences to the first arm."""
+    """The mean of every class or object size, and its differences to the first variant."""
     first, *others = results['arms']
     scale = SCALE[results['unit']]
     values, averages = breakdown(results, part), means(results, part)
     header = [part.removeprefix('per_'), *results['arms'], *(f'{a} − {first}' for a in others)]
-    rows = [[label, *(number(averages[label][arm]) for arm in results['arms']),
-             *(signed(paired(arms[arm], arms[first])['mean'], scale) for arm in others)]
-            for label, arms in values.items()]
+    rows = [[label, *(number(averages[label][variant]) for variant in results['arms']),
+             *(signed(paired(seeds[variant], seeds[first])['mean'], scale) for variant in others)]
+            for label, seeds in values.items()]
     return [header, *rows]
 
 
@@ -114,7 +116,7 @@ def signed(value: float | None, scale: float) -> str:
 
 
 def summary(results: dict) -> str:
-    """What was compared and what came out, in a paragraph."""
+    """A paragraph that says what was compared, and the result."""
     first, *others = results['arms']
     what = {'train': 'trained', 'resizer': 'frozen and only the resizer trained',
             'finetune': 'trained further'}[results['mode']]
@@ -127,10 +129,10 @@ def summary(results: dict) -> str:
         f'Seeds: {", ".join(map(str, seeds))}. Metric: {results["metric"]}.',
         f'The first validation image has {high} pixels, and {low} behind the resizer.']
     if others:
-        pairs = {arm: results['paired'][f'{arm}-{first}'] for arm in others}
-        found = '; '.join(f'{arm}: {verdict(pair)}' + (
+        pairs = {variant: results['paired'][f'{variant}-{first}'] for variant in others}
+        found = '; '.join(f'{variant}: {verdict(pair)}' + (
             '' if pair['n'] == 0 else f', {difference(pair, SCALE[results["unit"]])}')
-            for arm, pair in pairs.items())
+            for variant, pair in pairs.items())
         sentences.append(f'Compared to {first}, in points with 95% intervals: {found}.')
     if results['failed']:
         total = len(results['runs']) + len(results['failed'])
@@ -139,7 +141,7 @@ def summary(results: dict) -> str:
 
 
 def notes(results: dict) -> list[str]:
-    """How to read the table."""
+    """Notes on how to read the table."""
     _, *others = results['arms']
     lines = ['± is the standard deviation over the seeds. A difference is the mean over the seeds '
              "that both finished; in brackets, Student's 95% confidence interval for pairs. "
@@ -152,7 +154,7 @@ def notes(results: dict) -> list[str]:
         lines.append(f'The {len(others)} intervals are not adjusted for multiple comparisons: the '
                      f'more {compared(results)}s, the likelier one looks better or worse by '
                      'chance.')
-    if any(arm['moved'] is not None for arm in results['arms'].values()):
+    if any(values['moved'] is not None for values in results['arms'].values()):
         lines.append('"Small image moved" is how far training changed the small image: the root '
                      "mean square difference in percent of the image's standard deviation.")
     if 'high-res' in results['arms']:
@@ -161,8 +163,8 @@ def notes(results: dict) -> list[str]:
     return lines
 
 
-def how(results: dict) -> Rows:
-    """How it was run."""
+def provenance(results: dict) -> Rows:
+    """The command, the machine, the versions and the options of each variant."""
     runs = results['runs']
     devices = ', '.join(sorted({run['device'] for run in runs}))
     hours = sum(run['wall_time_s'] for run in runs) / 3600
@@ -170,9 +172,10 @@ def how(results: dict) -> Rows:
             ['machine', results['machine']],
             ['versions', ', '.join(f'{k} {v}' for k, v in results['versions'].items())],
             ['trainings', f'{len(runs)} finished, {hours:.2f} hours together, on {devices}'],
-            *([f'resizer {name}', str(arm['resizer'])] for name, arm in results['arms'].items()),
-            *([f'options {name}', str(arm['options'])] for name, arm in results['arms'].items()
-              if arm.get('options'))]
+            *([f'resizer {name}', str(values['resizer'])]
+              for name, values in results['arms'].items()),
+            *([f'options {name}', str(values['options'])]
+              for name, values in results['arms'].items() if values.get('options'))]
 
 
 def markdown(results: dict) -> str:
@@ -192,7 +195,7 @@ def markdown(results: dict) -> str:
             lines += [f'## {title}', '', f'{escape(results["metric"])} in percent: {PART_NOTE}.',
                       '', *markdown_table(part_table(results, part)), '']
     lines += ['## How it was run', '', *(f'- {escape(key)}: {escape(value)}'
-                                         for key, value in how(results))]
+                                         for key, value in provenance(results))]
     return '\n'.join(lines) + '\n'
 
 
@@ -202,13 +205,13 @@ def markdown_table(rows: Rows) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Keeps Markdown from reading a text as markup."""
+    """Escapes the characters of a text that Markdown reads as markup."""
     one_line = ' '.join(text.split())
     return re.sub(r'[\\`*|<&~\[\]]|(?<![^\W_])_|_(?![^\W_])', r'\\\g<0>', one_line)
 
 
 def html(results: dict, images: Sequence[dict]) -> str:
-    """The report as one file without references to others."""
+    """The report as one HTML file that needs no others."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     parts = [(title, _image(part_plot(results, part)), part_table(results, part))
@@ -217,7 +220,8 @@ def html(results: dict, images: Sequence[dict]) -> str:
         results=results, compared=compared(results), summary=summary(results),
         table=main_table(results), pairs=pairs_table(results), pairs_title=PAIRS,
         notes=notes(results), parts=parts, part_note=PART_NOTE,
-        figures=[_image(plot) for plot in plots(results)], how=how(results), gallery=images)
+        figures=[_image(plot) for plot in plots(results)], provenance=provenance(results),
+        gallery=images)
 
 
 def _image(plot: Plot) -> dict:
@@ -226,7 +230,7 @@ def _image(plot: Plot) -> dict:
 
 
 def gallery(folder: Path) -> list[dict]:
-    """The pictures that index.json names, each with its contents as ``uri``."""
+    """The entries of index.json, with the contents of each picture as a data URI."""
     index = folder / 'index.json'
     if not index.exists():
         return []

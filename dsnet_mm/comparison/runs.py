@@ -1,4 +1,4 @@
-"""The trainings of a comparison: what each is, how far it has come, and running them."""
+"""The runs of a comparison: their files, their progress, and their processes."""
 import fcntl
 import json
 import os
@@ -13,42 +13,42 @@ from pathlib import Path
 from typing import IO
 
 from dsnet_mm.checkpoints import latest_checkpoint
-from dsnet_mm.files import written_whole
+from dsnet_mm.files import atomic_write
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-TOOLS = Path(__file__).resolve().parents[1]
-
 
 class Run:
-    """One training: an arm and a seed.
+    """One training: a variant with a seed.
 
     Args:
-        arm (str): Name of the arm.
-        seed (int): Of the training.
-        options (dict): That the arm sets in the config.
-        folder (Path): For its config, logs, checkpoints and result.
+        variant (str): Name of the variant.
+        seed (int): Seed of the training.
+        options (dict): The options that the variant sets in the config.
+        folder (Path): Folder for logs, checkpoints and the result.
         config (str): Text of its config.
-        total (int): Epochs or iterations it takes.
+        total (int): Epochs or iterations of the training.
         metric (str): Key of the metric to show, as the evaluator names it.
     """
 
-    def __init__(self, arm: str, seed: int, options: dict, folder: Path, config: str, total: int,
-                 metric: str) -> None:
-        self.arm, self.seed, self.options, self.folder = arm, seed, options, folder
+    def __init__(self, variant: str, seed: int, options: dict, folder: Path, config: str,
+                 total: int, metric: str) -> None:
+        self.variant, self.seed, self.options, self.folder = variant, seed, options, folder
         self.config, self.total, self.metric = config, total, metric
         # Beside the folder: mmengine writes its own copy into it.
         self.config_file = folder.with_name(f'{folder.name}.py')
         self.log = folder / 'output.log'
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen
         self.slot = 0
 
     def __str__(self) -> str:
-        return f'{self.arm}, seed {self.seed}'
+        return f'{self.variant}, seed {self.seed}'
 
     def check(self) -> None:
-        """Raises:
-            ValueError: If there is another run in its folder, with something to lose.
+        """Checks that its folder may be used.
+
+        Raises:
+            ValueError: If there is a result or a checkpoint of another run in it.
         """
         if not self.config_file.exists() or self.config_file.read_text() == self.config:
             return
@@ -57,30 +57,31 @@ class Run:
                              'choose another --work-dir, or start over with --fresh')
 
     def prepare(self) -> None:
-        """Makes its folder and writes its config."""
+        """Creates its folder and writes its config."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(self.config)
 
     def clear(self) -> None:
+        """Deletes its config and its folder."""
         self.config_file.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def result(self) -> dict | None:
-        """What it found, if it is finished."""
+    def result(self) -> dict:
+        """The contents of result.json; empty if the run is not finished."""
         file = self.folder / 'result.json'
-        return json.loads(file.read_text()) if file.exists() else None
+        return json.loads(file.read_text()) if file.exists() else {}
 
     def checkpoint(self) -> str | None:
         """Path of the latest checkpoint; None if there is none."""
         return latest_checkpoint(self.folder)
 
     def records(self) -> list[dict]:
-        """What mmengine logged as numbers, over all resumptions."""
+        """The scalars that mmengine logged, over all resumptions."""
         return [json.loads(line) for file in self._scalars()
                 for line in file.read_text().splitlines() if line.endswith('}')]
 
     def done(self) -> int:
-        """Epochs or iterations."""
+        """The number of finished epochs or iterations."""
         if self.result():
             return self.total
         return max((r.get('epoch', r.get('step', 0)) for r in self.records()), default=0)
@@ -91,23 +92,28 @@ class Run:
         return [[step, points[step]] for step in sorted(points)]
 
     def seconds(self) -> float:
-        """Wall time, over all resumptions."""
+        """Wall time in seconds, over all resumptions."""
         return sum(file.stat().st_mtime - _started(file.parents[1].name)
                    for file in self._scalars())
 
     def end_of_log(self) -> str:
+        """The last lines of its log."""
         return '\n'.join(self.log.read_text().splitlines()[-20:])
 
     def start(self, launcher: str, processes: int, lock: IO) -> None:
-        """Starts the worker, which goes on from the latest checkpoint and holds the lock."""
+        """Starts its worker, which resumes from the latest checkpoint.
+
+        Args:
+            launcher (str): ``'none'``, or ``'pytorch'`` for several processes.
+            processes (int): The number of processes, or of GPUs that the runs share.
+            lock (IO): The lock of :func:`locked`, which the worker keeps open.
+        """
         # One thread each: two runs side by side beat one with two threads. The other settings
         # keep glibc from handing big blocks back to the system after every operation.
         environment = dict(
             dict(OMP_NUM_THREADS='1', MALLOC_MMAP_THRESHOLD_='1000000000',
                  MALLOC_TRIM_THRESHOLD_='4000000000'),
             **os.environ)
-        environment['PYTHONPATH'] = os.pathsep.join(
-            [str(TOOLS), *filter(None, [os.environ.get('PYTHONPATH')])])
         command = [sys.executable, '-m']
         if launcher == 'pytorch':
             command += ['torch.distributed.run', '--standalone',
@@ -116,7 +122,7 @@ class Run:
             visible = os.environ.get('CUDA_VISIBLE_DEVICES')
             gpus = visible.split(',') if visible else [str(i) for i in range(processes)]
             environment['CUDA_VISIBLE_DEVICES'] = gpus[self.slot % len(gpus)]
-        command += ['comparison.worker', str(self.config_file), '--launcher', launcher,
+        command += ['dsnet_mm.comparison.worker', str(self.config_file), '--launcher', launcher,
                     '--parent', str(os.getpid())]
         with self.log.open('a') as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log,
@@ -127,8 +133,8 @@ class Run:
 
 
 def write_json(file: Path, content: dict) -> None:
-    """Writes all of a file or nothing."""
-    with written_whole(file) as unfinished:
+    """Writes a JSON file atomically."""
+    with atomic_write(file) as unfinished:
         unfinished.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
@@ -138,10 +144,10 @@ def _started(timestamp: str) -> float:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[IO]:
-    """Keeps other comparisons out of a folder, until all workers have ended.
+    """Locks a folder against other comparisons, until all workers have ended.
 
     Raises:
-        ValueError: If there is one.
+        ValueError: If another comparison has locked it.
     """
     with (folder / 'lock').open('w') as lock:
         for _ in range(5):  # workers need a second to notice that their comparison was killed
@@ -157,19 +163,19 @@ def locked(folder: Path) -> Iterator[IO]:
 
 
 def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO) -> list[Run]:
-    """Runs what is not finished, a few at a time, and shows how far all have come.
+    """Runs all that are not finished, a few at a time, and shows their progress.
 
     Args:
-        runs (list[Run]): In this order.
-        jobs (int): How many at a time.
+        runs (list[Run]): The runs, in their order.
+        jobs (int): The number of runs at a time.
         launcher (str): ``'none'``, or ``'pytorch'`` for several processes a run.
-        processes (int): How many, or how many GPUs there are for the runs.
-        lock (IO): Of :func:`locked`.
+        processes (int): The number of processes a run, or of GPUs that the runs share.
+        lock (IO): The lock of :func:`locked`.
 
     Returns:
-        list[Run]: Those that failed.
+        list[Run]: The runs that failed.
     """
-    waiting = [run for run in runs if run.result() is None]
+    waiting = [run for run in runs if not run.result()]
     running: list[Run] = []
     failed: list[Run] = []
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
@@ -203,7 +209,7 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO)
                     if code is None:
                         continue
                     running.remove(run)
-                    if run.result() is None:
+                    if not run.result():
                         failed.append(run)
                         progress.update(tasks[run], description=f'[red]{run} failed[/]')
                         progress.stop_task(tasks[run])

@@ -1,25 +1,28 @@
-"""What is measured on the trained models of a comparison: cost, the small image, predictions."""
+"""Measurements on the trained models of a comparison: sizes, time, change of the small image."""
 import copy
 import statistics
 import time
 from collections.abc import Sequence
 
-from comparison.plan import is_frozen
-from comparison.runs import Run
+from dsnet_mm.comparison.plan import is_frozen
+from dsnet_mm.comparison.runs import Run
 from dsnet_mm.config import build_model, in_scope
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.device import get_device
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DATASETS
 from mmengine.runner import load_checkpoint
-from torch.utils.data import Dataset
 
 
 def load_model(run: Run) -> BaseModel:
-    """The model of a finished run, as it was evaluated."""
+    """Loads the model of a finished run.
+
+    Raises:
+        ValueError: If it left no checkpoint.
+    """
     cfg = Config.fromfile(run.config_file)
     model = revert_sync_batchnorm(build_model(cfg))
     checkpoint = cfg.load_from if is_frozen(cfg) and not run.checkpoint() else run.checkpoint()
@@ -31,13 +34,13 @@ def load_model(run: Run) -> BaseModel:
     return model.to(get_device()).eval()
 
 
-def load_dataset(cfg: Config) -> Dataset:
-    """The validation set."""
+def load_dataset(cfg: Config) -> BaseDataset:
+    """Builds the validation set."""
     with in_scope(cfg, DATASETS) as registry:
         return registry.build(copy.deepcopy(cfg.val_dataloader.dataset))
 
 
-def sizes(model: BaseModel, dataset: Dataset) -> dict[str, list[int]]:
+def sizes(model: BaseModel, dataset: BaseDataset) -> dict[str, list[int]]:
     """Height and width of the first image before and after resizing."""
     height, width = dataset[0]['inputs'].shape[-2:]
     return dict(input=[height, width],
@@ -45,7 +48,8 @@ def sizes(model: BaseModel, dataset: Dataset) -> dict[str, list[int]]:
 
 
 @torch.no_grad()
-def milliseconds(models: Sequence[BaseModel], dataset: Dataset, images: int = 60) -> list[float]:
+def milliseconds(models: Sequence[BaseModel], dataset: BaseDataset,
+                 images: int = 60) -> list[float]:
     """Median time per image of each model, one image at a time, in turns, on one CPU thread."""
     torch.set_num_threads(1)
     samples = [dataset[i] for i in range(min(images, len(dataset)))]
@@ -62,15 +66,19 @@ def milliseconds(models: Sequence[BaseModel], dataset: Dataset, images: int = 60
 
 
 @torch.no_grad()
-def moved(runs: Sequence[Run], dataset: Dataset) -> float | None:
-    """How far training moved the small image, on average over runs of an arm: the root mean square
-    difference to the image of the untrained resizer, in percent of that image's standard deviation.
-    None if there is no image to start from."""
+def moved(runs: Sequence[Run], dataset: BaseDataset) -> float | None:
+    """Measures how far training moved the small image, on average over the runs of a variant.
+
+    Returns:
+        float | None: The root mean square difference to the untrained resizer's image, in percent
+        of that image's standard deviation. None if the untrained resizer gives no image.
+    """
     distances = [_moved(load_model(run), dataset) for run in runs]
-    return None if None in distances or not distances else statistics.mean(distances)
+    found = [distance for distance in distances if distance is not None]
+    return statistics.mean(found) if found else None
 
 
-def _moved(model: BaseModel, dataset: Dataset, images: int = 8) -> float | None:
+def _moved(model: BaseModel, dataset: BaseDataset, images: int = 8) -> float | None:
     if not getattr(model.data_preprocessor.resizer, 'starts_as_image', False):
         return None
     start = copy.deepcopy(model.data_preprocessor)

@@ -1,6 +1,6 @@
 """Trains and evaluates one run of a comparison, in a process of its own.
 
-What it found goes to ``result.json`` in the run's folder. The file says that the run is finished.
+It writes ``result.json`` into the run's folder, by which the run is finished.
 """
 import argparse
 import os
@@ -8,31 +8,30 @@ import threading
 import time
 from pathlib import Path
 
-import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
-from comparison.metrics import detailed, details
-from comparison.plan import is_frozen
-from comparison.runs import write_json
 from dsnet_mm.checkpoints import check_file, latest_checkpoint
+from dsnet_mm.comparison.metrics import detailed, details
+from dsnet_mm.comparison.plan import is_frozen
+from dsnet_mm.comparison.runs import write_json
 from dsnet_mm.config import scope_of
 from dsnet_mm.hooks import unwrapped
+from dsnet_mm.training import out_of_memory_explained, safeguard
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from training import out_of_memory_explained, safeguard
 
 
 def load_run(file: Path) -> Config:
-    """The config of a run, whose work dir is the folder of the same name."""
+    """Loads the config of a run; its work dir is the folder of the same name."""
     cfg = Config.fromfile(file)
     cfg.work_dir = str(file.with_suffix(''))
     return cfg
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner of a run's config, as tools/train.py builds it."""
+    """Builds the runner of a run, as tools/train.py does."""
     checkpoint = latest_checkpoint(cfg.work_dir)
     if checkpoint is not None:
         cfg.resume, cfg.load_from = True, checkpoint
@@ -45,7 +44,11 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def train_and_evaluate(cfg: Config) -> dict:
-    """Returns the metrics, the values per class and per size of object, and the device."""
+    """Trains and evaluates a run.
+
+    Returns:
+        dict: The contents of result.json: metrics, values per class and per object size, device.
+    """
     runner = build_runner(cfg)
     model = unwrapped(runner)
     if any(p.requires_grad for p in model.data_preprocessor.parameters()) or not is_frozen(cfg):
@@ -63,7 +66,7 @@ def train_and_evaluate(cfg: Config) -> dict:
 
 
 def _end_with(parent: int) -> None:
-    """A comparison that was killed must not leave trainings behind."""
+    """Ends this process when its comparison was killed."""
     while True:
         time.sleep(1)
         try:

@@ -7,7 +7,7 @@ own training.
 import json
 from pathlib import Path
 
-from dsnet_mm.files import written_whole
+from dsnet_mm.files import atomic_write
 
 from torch import Tensor, nn
 
@@ -79,7 +79,7 @@ def save(net: nn.Module, file: str | Path, config: dict) -> None:
     from safetensors.torch import save_file
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     config = {'type': type(net).__name__, **config}
-    with written_whole(file) as unfinished:
+    with atomic_write(file) as unfinished:
         save_file(state, unfinished, {'dsnet_mm': json.dumps(config)})
 
 

@@ -2,8 +2,8 @@ from functools import partial
 from pathlib import Path
 
 from dsnet_mm import DownsizeNet, DownsizeNetV2, GuidedUpsampling
+from dsnet_mm.benchmarking import complexity
 
-import complexity
 import pytest
 import torch
 from mmcv.ops import ModulatedDeformConv2dPack

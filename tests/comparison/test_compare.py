@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import compare
+from dsnet_mm.comparison import cli as compare
+from dsnet_mm.comparison.intervals import verdict
+from dsnet_mm.comparison.runs import locked
+from dsnet_mm.comparison.worker import build_runner, load_run, train_and_evaluate
+
 import cv2
 import numpy as np
 import pytest
 import torch
-from comparison.runs import locked
-from comparison.statistics import verdict
-from comparison.worker import build_runner, load_run, train_and_evaluate
 from mmengine.config import Config
 from mmseg.visualization import SegLocalVisualizer
 
@@ -60,7 +61,7 @@ def commands() -> list[str]:
 def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
         config, tmp_path, run_tool):
     out = tmp_path / 'out'
-    arguments = [config, '--arms', 'bilinear', 'downsizenet', "bad=dict(type='Upsize')", '--seeds',
+    arguments = [config, '--arms', 'bilinear', 'downsizenet', "bad={'type': 'Upsize'}", '--seeds',
                  0, '--jobs', 2, '--high-res', '--work-dir', out]
     first = out / 'runs/bilinear-seed0/result.json'
     process = subprocess.Popen([sys.executable, 'tools/compare.py', *map(str, arguments)], cwd=ROOT,
@@ -100,7 +101,7 @@ def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
     high = Config.fromfile(out / 'runs/high-res-seed0.py').model.data_preprocessor
     assert (high.target_size, high.scale, high.resizer.type) == (None, 1.0, 'FixedResizer')
     index = json.loads((out / 'gallery/index.json').read_text())
-    # Ground truth, three arms that were trained, and DownsizeNet's coefficients.
+    # Ground truth, three variants that were trained, and DownsizeNet's coefficients.
     assert [len(entry['rows']) for entry in index] == [5, 5, 5]
 
     report = out / 'report.md'
@@ -134,7 +135,7 @@ def test_finished_it_does_nothing_again_and_refuses_other_options(config, tmp_pa
     assert (out / 'runs/bilinear-seed3/result.json').exists()
 
 
-def test_arms_differ_in_the_resizer_only(config, tmp_path):
+def test_variants_differ_in_the_resizer_only(config, tmp_path):
     """The same initial weights of the model and the same data, in the same order."""
     args = compare.parse_args([str(config), '--seeds', '5', '--work-dir', str(tmp_path / 'out'),
                                '--arms', 'bilinear', 'downsizenet', 'talebi-milanfar', 'muller'])
@@ -161,7 +162,7 @@ def test_arms_differ_in_the_resizer_only(config, tmp_path):
         assert not all(torch.equal(weights[name], trained[name]) for name in weights)
 
 
-def test_arms_of_options_differ_in_these_only(textures, tmp_path):
+def test_variants_of_options_differ_in_these_only(textures, tmp_path):
     config = tmp_path / 'pyramid.py'
     config.write_text(
         f"_base_ = ['{ROOT}/configs/mini/atss_textures.py']\n"
@@ -202,7 +203,7 @@ def test_arms_of_options_differ_in_these_only(textures, tmp_path):
     learned = sum(v.numel() for k, v in states[1].items() if k.startswith('neck.upsamples.'))
     assert arms['learned']['params'] - arms['plain']['params'] == learned > 0
     report = (tmp_path / 'out/report.md').read_text()
-    assert '# Arms compared' in report and 'each of these arms: plain, learned' in report
+    assert '# Variants compared' in report and 'each of these variants: plain, learned' in report
     assert 'options plain: {' in report and 'options learned' not in report
 
 
@@ -272,7 +273,7 @@ def make_squares(folder: Path, number: int) -> None:
 
 
 def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monkeypatch):
-    """One arm does not see the right half of the images."""
+    """One variant does not see the right half of the images."""
     (tmp_path / 'planted.py').write_text(PLANTED)
     monkeypatch.syspath_prepend(tmp_path)
     make_squares(tmp_path / 'train', 32)
@@ -296,8 +297,8 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
         "param_scheduler = None\n"
         "train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=25, val_interval=25)\n")
     arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--arms', 'bilinear',
-                 "same=dict(type='FixedResizer', mode='bilinear')",
-                 "blank=dict(type='mmengine.HalfBlank')"]
+                 "same={'type': 'FixedResizer', 'mode': 'bilinear'}",
+                 "blank={'type': 'mmengine.HalfBlank'}"]
     _, runs, _ = compare.prepare(compare.parse_args(arguments))
     for run in runs:  # in this process, to start once
         SegLocalVisualizer._instance_dict.clear()  # it would log to the first run's folder
@@ -348,8 +349,8 @@ def test_a_run_that_has_nothing_to_lose_may_change(config, tmp_path):
     """One that crashed at once, of a typing error."""
     arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out'), '--arms']
     for width in ('chanels', 'channels'):
-        arm = f"mine=dict(type='DownsizeNet', {width}=4)"
-        _, [run], _ = compare.prepare(compare.parse_args([*arguments, arm]))
+        variant = f"mine={{'type': 'DownsizeNet', '{width}': 4}}"
+        _, [run], _ = compare.prepare(compare.parse_args([*arguments, variant]))
         assert width in run.config_file.read_text()
 
 
@@ -372,9 +373,9 @@ def test_two_comparisons_do_not_share_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--arms', 'lanczos'], "unknown arm 'lanczos'"),
-    (['--arms', 'bilinear', 'bilinear'], "the arm 'bilinear' is there already"),
-    (['--arms', "mine={'a'}"], "an arm's options must be"),
+    (['--arms', 'lanczos'], "unknown variant 'lanczos'"),
+    (['--arms', 'bilinear', 'bilinear'], "the variant 'bilinear' is there already"),
+    (['--arms', "mine={'a'}"], "a variant must be"),
     (['--train', 'resizer'], 'need --from CHECKPOINT'),
     (['--from', 'model.pth'], 'it needs one of them'),
     (['--finetune', '--from', 'nowhere.pth'], 'there is no file nowhere.pth'),

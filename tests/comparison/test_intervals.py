@@ -1,7 +1,8 @@
 """The statistics are those of scipy and numpy."""
+from dsnet_mm.comparison.intervals import breakdown, paired, summarize, verdict
+
 import numpy as np
 import pytest
-from comparison.statistics import breakdown, paired, summarize, verdict
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats

@@ -1,7 +1,8 @@
+from dsnet_mm.comparison.metrics import DetailedIoUMetric, DetailedVOCMetric, detailed, details
+
 import numpy as np
 import pytest
 import torch
-from comparison.metrics import DetailedIoUMetric, DetailedVOCMetric, detailed, details
 
 
 def image(boxes, labels, found, found_labels, scores):

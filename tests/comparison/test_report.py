@@ -9,11 +9,12 @@ from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
+from dsnet_mm.comparison.intervals import paired, summarize
+from dsnet_mm.comparison.report import report_table, summary_table, write_reports
+
 import cv2
 import numpy as np
 import pytest
-from comparison.report import report_table, summary_table, write_reports
-from comparison.statistics import paired, summarize
 from rich.console import Console
 
 MARKUP = '<script>alert(1)</script>'
@@ -129,9 +130,9 @@ def test_arms_of_options_are_not_called_resizers(results, folder):
     results['arms']['downsizenet']['options'] = {'model.neck.type': 'dsnet_mm.DownsizeFPN'}
     write_reports(results, folder)
     text = (folder / 'report.md').read_text()
-    assert text.startswith('# Arms compared') and '| arm | pascal' in text
+    assert text.startswith('# Variants compared') and '| variant | pascal' in text
     assert "options downsizenet: {'model.neck.type': 'dsnet" in text
-    assert 'The results of each arm' in (folder / 'report.html').read_text()
+    assert 'The results of each variant' in (folder / 'report.html').read_text()
     for arm in results['arms'].values():  # as in a results.json from before there were options
         arm.pop('options', None)
     write_reports(results, folder)

@@ -1,10 +1,10 @@
 """tools/export_onnx.py: what onnxruntime makes of real images is what PyTorch makes of them."""
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from dsnet_mm import DownsizeNet, DownsizeNetV2
 from dsnet_mm.config import build_model, load_config
+from dsnet_mm.deploy.errors import Disagrees
 from dsnet_mm.resizers import ConvexResizer, OutputSize, pretrained
 
 import cv2
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
-tool = pytest.importorskip('export_onnx')
+tool = pytest.importorskip('dsnet_mm.deploy.cli')
 if not tool.CAN_EXPORT:
     pytest.skip('PyTorch cannot name axes', allow_module_level=True)
 
@@ -45,9 +45,7 @@ def run() -> Callable[..., None]:
     """Runs the tool in this process, where PyTorch is loaded."""
 
     def run(*arguments: object) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, 'argv', ['export_onnx.py', *map(str, arguments)])
-            tool.main()
+        tool.main([*map(str, arguments)])
 
     return run
 
@@ -126,23 +124,23 @@ def test_resizer_and_model(name, run, data_root, tmp_path):
           if options else ()))
     for shape in SIZES:
         images = load_images(data_root / folder, *shape)
-        expected = torch.utils._pytree.tree_leaves(tool.predict(model, images))
+        expected = torch.utils._pytree.tree_leaves(tool.parts.predict(model, images))
         assert [value.dim() for value in expected] == list(outputs.values())
         agree(tmp_path / 'model.onnx', images, expected, list(outputs))
 
 
 def test_what_disagrees_is_not_written(tmp_path):
     net = DownsizeNet().eval().requires_grad_(False)
-    graph = tool.Resizing(net, OutputSize((20, 30)))
+    graph = tool.parts.Resizing(net, OutputSize((20, 30)))
     out = tmp_path / 'resizer.onnx'
-    with pytest.raises(SystemExit, match='not written: .*small is off by .* more than 0.0001'):
-        tool.export(graph, lambda images: net(images, (20, 30)) + 0.05, out, torch.float32)
+    with pytest.raises(Disagrees, match='not written: .*small is off by .* more than 0.0001'):
+        tool.parts.export(graph, lambda images: net(images, (20, 30)) + 0.05, out, torch.float32)
     assert not list(tmp_path.iterdir())
-    tool.export(graph, graph, out, torch.float32)
-    with pytest.raises(SystemExit, match=r'\(1, 3, 20, 30\) instead of \(1, 3, 30, 20\)'):
-        tool.check(out, lambda images: net(images, (30, 20)), torch.rand(1, 3, 40, 50))
-    with pytest.raises(SystemExit, match='off by nan'):
-        tool.check(out, lambda images: net(images, (20, 30)).log().log(),
+    tool.parts.export(graph, graph, out, torch.float32)
+    with pytest.raises(Disagrees, match=r'\(1, 3, 20, 30\) instead of \(1, 3, 30, 20\)'):
+        tool.parts.check(out, lambda images: net(images, (30, 20)), torch.rand(1, 3, 40, 50))
+    with pytest.raises(Disagrees, match='off by nan'):
+        tool.parts.check(out, lambda images: net(images, (20, 30)).log().log(),
                    torch.rand(1, 3, 40, 50))
 
 

@@ -30,14 +30,14 @@ def test_maps_agree_with_loops(kind):
     coefficients = net.coefficients(IMAGES, size).tolist()
     prior = net.prior(IMAGES, size).tolist()
     assert {name: values.shape for name, values in maps.items()} == dict.fromkeys(
-        ('winner', 'entropy', 'distance'), (2, *size))
+        ('argmax', 'entropy', 'distance'), (2, *size))
     assert not any(values.requires_grad for values in maps.values())
     for n, y, x in np.ndindex(2, *size):
         weights = [plane[y][x] for plane in coefficients[n]]
         reference = [plane[y][x] for plane in prior]
         entropy = -sum(w * math.log(w) for w in weights if w > 0) / math.log(len(weights))
         distance = sum(abs(w - r) for w, r in zip(weights, reference)) / 2
-        assert maps['winner'][n, y, x] == weights.index(max(weights))
+        assert maps['argmax'][n, y, x] == weights.index(max(weights))
         assert math.isclose(maps['entropy'][n, y, x], entropy, abs_tol=1e-5)
         assert math.isclose(maps['distance'][n, y, x], distance, abs_tol=1e-5)
     assert maps['distance'].max() > 0.1
@@ -65,7 +65,7 @@ def test_a_network_that_copies_one_neighbour():
     torch.nn.init.zeros_(net.logits.weight)
     net.logits.bias.data = torch.tensor([0., 0., 100., 0.])
     maps = coefficient_maps(net, IMAGES[..., :12, :18], (6, 9))
-    assert (maps['winner'] == 2).all()
+    assert (maps['argmax'] == 2).all()
     torch.testing.assert_close(maps['entropy'], torch.zeros(2, 6, 9))
     torch.testing.assert_close(maps['distance'], torch.full((2, 6, 9), 0.75))
 
@@ -141,7 +141,7 @@ def test_the_hook_shows_pictures_and_changes_nothing(resizer, textures, tmp_path
     shown = pictures(tmp_path / 'with')
     kinds = ['small']
     if resizer.startswith('DownsizeNet'):
-        kinds += ['winner', 'entropy', 'distance']
+        kinds += ['argmax', 'entropy', 'distance']
     # The first epoch and the one two later; four images from two batches.
     assert set(shown) == {f'resizer_{i}_{kind}_{epoch}'
                           for i in range(4) for kind in kinds for epoch in (1, 3)}

@@ -1,17 +1,17 @@
 """tools/visualize.py: pages that show what resizers do to images."""
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer
 from dsnet_mm.config import load_config
+from dsnet_mm.visualization import cli as tool
 from dsnet_mm.visualization import coefficient_maps, image_to_rgb
+from dsnet_mm.visualization.page import build_pipeline, load_image
 
 import cv2
 import numpy as np
 import pytest
 import torch
-import visualize as tool
 from matplotlib.figure import Figure
 from mmdet.registry import DATASETS as MMDET
 from mmengine.registry import DefaultScope
@@ -50,8 +50,7 @@ def page(monkeypatch) -> Callable[..., Figure]:
         drawn = []
         draw = tool.draw_page
         monkeypatch.setattr(tool, 'draw_page', lambda *a: drawn.append(draw(*a)) or drawn[-1])
-        monkeypatch.setattr(sys, 'argv', ['visualize.py', *map(str, arguments)])
-        tool.main()
+        tool.main([*map(str, arguments)])
         return drawn[-1]
 
     return run
@@ -68,19 +67,19 @@ def pixels(figure: Figure, row: int, column: int) -> np.ndarray:
 
 def test_pages_are_written(run_tool, images, checkpoint, tmp_path):
     output = run_tool('tools/visualize.py', DET, checkpoint, f'again={checkpoint}', '--images',
-                      *images, '--arms', 'bilinear', "wide=dict(type='DownsizeNet', channels=4)",
+                      *images, '--arms', 'bilinear', "wide={'type': 'DownsizeNet', 'channels': 4}",
                       '--out', tmp_path / 'pages', '--cfg-options',
                       'model.data_preprocessor.target_size=(64,64)')
     for image in images:
         path = tmp_path / f'pages/{image.stem}.png'
         assert str(path) in output
         height, width, _ = cv2.imread(str(path)).shape
-        # Five square panels beside each other: high resolution and four arms. As many below each
-        # other: images, crops, three networks' maps.
+        # Five square panels beside each other: high resolution and four variants. As many below
+        # each other: images, crops, three networks' maps.
         assert width > 1800 and 0.85 < height / width < 1.1
 
 
-def test_a_page_shows_what_the_arms_do(page, images, checkpoint, trained, tmp_path):
+def test_a_page_shows_what_the_variants_do(page, images, checkpoint, trained, tmp_path):
     figure = page(DET, checkpoint, '--images', images[0], '--arms', 'bilinear', '--out', tmp_path,
                   '--crop', 20, 40, 50, 30, '--cfg-options',
                   'model.data_preprocessor.target_size=(64,64)')
@@ -108,11 +107,11 @@ def test_maps_of_nine_samples(page, images, tmp_path):
     maps = coefficient_maps(DownsizeNetV2(), large, (64, 64))
     for column, values in enumerate(maps.values()):
         np.testing.assert_allclose(pixels(figure, 2, column), values[0], atol=1e-4)
-    [winner] = [axes for axes in figure.axes if axes.get_title().endswith('heaviest neighbour')]
-    assert winner.get_images()[0].get_clim() == (-0.5, 8.5)
+    [argmax] = [axes for axes in figure.axes if axes.get_title().endswith('heaviest neighbour')]
+    assert argmax.get_images()[0].get_clim() == (-0.5, 8.5)
 
 
-def test_by_default_it_magnifies_where_the_arms_differ(page, tmp_path):
+def test_by_default_it_magnifies_where_the_variants_differ(page, tmp_path):
     """Only noise is shrunk to something else by averaging."""
     image = np.full((200, 400, 3), 128, np.uint8)
     image[120:160, 40:90] = np.random.default_rng(0).integers(0, 255, (40, 50, 3))
@@ -129,7 +128,7 @@ def test_resizers_get_what_they_get_at_test(config, datasets, textures):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         expected = datasets.build(cfg.test_dataloader.dataset)[1]
     path = Path(expected['data_samples'].img_path)
-    image = tool.load_image(path, tool.build_pipeline(cfg)).image
+    image = load_image(path, build_pipeline(cfg)).image
     assert image.dtype == expected['inputs'].dtype and torch.equal(image, expected['inputs'])
 
 
@@ -142,7 +141,7 @@ def test_axes_are_in_pixels_of_the_original(config, tmp_path):
     image = np.zeros((150, 330, 3), np.uint8)
     image[40:80, 100:220] = 255
     cv2.imwrite(str(tmp_path / 'box.png'), image)
-    large = tool.load_image(tmp_path / 'box.png', tool.build_pipeline(load_config(config)))
+    large = load_image(tmp_path / 'box.png', build_pipeline(load_config(config)))
     assert large.shape == (150, 330)
     left, right, bottom, top = large.extent
     rows, columns = (np.flatnonzero((large.image[0] > 127).any(axis).numpy()) for axis in (1, 0))
@@ -169,7 +168,7 @@ def test_a_crop_outside_the_image(crop, page, images, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    ((DET, '--arms', 'bilinea'), "unknown arm 'bilinea'"),
+    ((DET, '--arms', 'bilinea'), "unknown variant 'bilinea'"),
     ((DET, '--arms', 'area', 'area'), "different names, got ['area', 'area']"),
     ((DET, '--arms'), 'different names, got []'),
     ((DET, 'gone=epoch_9.pth'), 'no checkpoint epoch_9.pth'),
