@@ -1,4 +1,4 @@
-"""tools/publish_resizer.py: a model's resizer as a file of its own."""
+"""dsnet-mm publish: a model's resizer as a file of its own."""
 from pathlib import Path
 
 from dsnet_mm import DownsizeNet, DownsizeNetV2, publish

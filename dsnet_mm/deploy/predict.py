@@ -187,7 +187,7 @@ def make_parser() -> argparse.ArgumentParser:
         description='Finds boxes or labels in images and videos with an exported file.',
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model', type=Path, metavar='model.onnx',
-                        help='written by "tools/export_onnx.py deploy"')
+                        help='written by "dsnet-mm export deploy"')
     parser.add_argument('inputs', nargs='+', type=Path, metavar='IN',
                         help='images, videos, or folders')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='output folder')

@@ -1,7 +1,7 @@
 """Trained resizers as files: numbers and the arguments they belong to, no code.
 
 The safetensors files in this package's ``weights/`` have names (:func:`names`); what they were
-trained on stands in ``weights/README.md``. ``tools/publish_resizer.py`` makes such a file of one's
+trained on stands in ``weights/README.md``. ``dsnet-mm publish`` makes such a file of one's
 own training.
 """
 import json
@@ -43,7 +43,7 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f'{file} is no whole file of a trained resizer ({error!r}): make it anew with '
-            'tools/publish_resizer.py') from error
+            '"dsnet-mm publish"') from error
 
 
 def complete(config: dict) -> dict:
@@ -89,7 +89,7 @@ def _find(weights: str | Path) -> Path:
     file = Path(weights)
     if file.suffix in ('.pth', '.pt'):
         raise ValueError(f'{file} is a checkpoint of a whole model: take the resizer out of it '
-                         'with tools/publish_resizer.py, or in a config use '
+                         'with "dsnet-mm publish", or in a config use '
                          "init_cfg=dict(type='Pretrained', checkpoint=..., "
                          "prefix='data_preprocessor.resizer.')")
     if not file.is_file():

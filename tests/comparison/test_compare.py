@@ -1,4 +1,4 @@
-"""tools/compare.py in trainings of seconds."""
+"""dsnet-mm compare in trainings of seconds."""
 import contextlib
 import json
 import shlex

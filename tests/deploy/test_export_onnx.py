@@ -1,4 +1,4 @@
-"""tools/export_onnx.py: what onnxruntime makes of real images is what PyTorch makes of them."""
+"""dsnet-mm export: what onnxruntime makes of real images is what PyTorch makes of them."""
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""tools/visualize.py: pages that show what resizers do to images."""
+"""dsnet-mm visualize: pages that show what resizers do to images."""
 from collections.abc import Callable
 from pathlib import Path
 
