@@ -8,8 +8,6 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from dsnet_mm import cli
-
 import pytest
 import yaml
 from make_cracks import make_cracks
@@ -92,15 +90,8 @@ def test_it_finds_what_is_its_own(environment, tmp_path):
     run(environment / 'bin/python', tmp_path / 'in_it.py', site_of(environment), *CONFIGS)
 
 
-def test_the_command_has_sub_commands(environment, away):
-    command = environment / 'bin/dsnet-mm'
-    text = run(command, '--help', cwd=away)
-    assert all(f'\n  {name} ' in text for name in cli.COMMANDS)
-    for name in cli.COMMANDS:
-        assert run(command, name, '--help', cwd=away).startswith(f'usage: dsnet-mm {name} ')
-
-
 def test_it_resizes_away_from_any_checkout(environment, away):
+    assert 'COMMAND --help' in run(environment / 'bin/dsnet-mm', '--help', cwd=away)
     run(environment / 'bin/dsnet-mm', 'resize', 'cat.png', '--size', '60,90', '--weights',
         'bccd-refinedet', '--out', 'small', cwd=away)
     assert Image.open(away / 'small/cat.png').size == (90, 60)
@@ -116,10 +107,10 @@ def test_it_reports_a_comparison_away_from_any_checkout(environment, away):
 def test_it_compares_away_from_any_checkout(environment, away):
     """A segmenter of this package's configs, on made images, for one step."""
     make_cracks(away / 'cracks', train=2, val=1, seed=0)
-    text = run(environment / 'bin/dsnet-mm', 'compare', 'dsnet_mm::mini/unet_cracks.py', '--variants',
-               'bilinear', "ours={'type': 'DownsizeNet', 'channels': 4}", '--seeds', 0, '--work-dir',
-               'out', '--cfg-options', f'data_root={away}/cracks/', 'train_cfg.max_iters=1',
-               'train_cfg.val_interval=1', cwd=away)
+    text = run(environment / 'bin/dsnet-mm', 'compare', 'dsnet_mm::mini/unet_cracks.py',
+               '--variants', 'bilinear', "ours={'type': 'DownsizeNet', 'channels': 4}",
+               '--seeds', 0, '--work-dir', 'out', '--cfg-options', f'data_root={away}/cracks/',
+               'train_cfg.max_iters=1', 'train_cfg.val_interval=1', cwd=away)
     assert 'Reports: out/report.html' in text
     assert list(json.loads((away / 'out/results.json').read_text())['arms']) == ['bilinear', 'ours']
 
