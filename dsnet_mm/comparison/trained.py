@@ -54,7 +54,8 @@ def milliseconds(models: Sequence[BaseModel], dataset: BaseDataset,
     torch.set_num_threads(1)
     samples = [dataset[i] for i in range(min(images, len(dataset)))]
     times: list[list[float]] = [[] for _ in models]
-    for sample in samples[:3] + samples:  # the first three warm up
+    warm_up = samples[:3]
+    for sample in warm_up + samples:
         for model, record in zip(models, times):
             batch = pseudo_collate([copy.deepcopy(sample)])
             start = time.perf_counter()
@@ -62,7 +63,7 @@ def milliseconds(models: Sequence[BaseModel], dataset: BaseDataset,
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             record.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(record[3:]) for record in times]
+    return [statistics.median(record[len(warm_up):]) for record in times]
 
 
 @torch.no_grad()
