@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.compat import weights_only
-from dsnet_mm.files import written_whole
+from dsnet_mm.files import atomic_write
 from dsnet_mm.hooks import unwrapped
 from dsnet_mm.loading import for_inner_resizer, taken
 from dsnet_mm.registry import HOOKS
@@ -28,7 +28,7 @@ class WholeFileBackend(LocalBackend):
         Raises:
             OSError: If the disk is full, or does not let itself be written.
         """
-        with written_whole(filepath) as unfinished:
+        with atomic_write(filepath) as unfinished:
             super().put(obj, str(unfinished))
 
 

@@ -1,16 +1,17 @@
-"""Files that are written whole or not at all."""
+"""Writing files atomically."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def written_whole(file: str | Path) -> Iterator[Path]:
-    """Gives another path to write to, which becomes the file when that has succeeded. If it fails,
-    the file that was there stays.
+def atomic_write(file: str | Path) -> Iterator[Path]:
+    """Yields a temporary path to write to, which replaces the file if the block succeeds.
+
+    If the block fails, an existing file stays as it was.
 
     Raises:
-        OSError: If the disk does not let itself be written.
+        OSError: If the file cannot be written.
     """
     file = Path(file)
     unfinished = file.with_name(f'{file.name}.tmp')

@@ -1,11 +1,41 @@
-"""What a model takes from a checkpoint."""
+"""Weights of checkpoints: those a model takes, and those of its resizer."""
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.registry import build_resizer
 
-from mmengine.runner.checkpoint import load_state_dict
+from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
+
+RESIZER_PREFIX = 'data_preprocessor.resizer.'
+
+
+def load_resizer(config: dict, path: str) -> nn.Module:
+    """Builds a config's resizer with its weights from a checkpoint of the whole model.
+
+    Args:
+        config (dict): ``model.data_preprocessor.resizer`` of the model's config.
+        path (str): The checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it holds another resizer.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no checkpoint {path}')
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    weights = {key.removeprefix(RESIZER_PREFIX): value
+               for key, value in checkpoint.get('state_dict', checkpoint).items()
+               if key.startswith(RESIZER_PREFIX)}
+    resizer = build_resizer({key: value for key, value in config.items() if key != 'init_cfg'})
+    try:
+        resizer.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the config's resizer, {config}: set "
+                         f'model.data_preprocessor.resizer as it was trained.\n{error}') from None
+    return resizer
 
 
 def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -43,7 +73,6 @@ def for_inner_resizer(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str
     within another one, as semi-supervised detectors have; empty where there is nothing to move."""
     inner = [name for name, module in model.named_modules() if isinstance(module, DownsizeMixin)
              and name.startswith('data_preprocessor.')]
-    resizer = 'data_preprocessor.resizer.'
-    moved = {f'{place}.resizer.{name.removeprefix(resizer)}': value for place in inner
-             for name, value in state.items() if name.startswith(resizer)}
+    moved = {f'{place}.resizer.{name.removeprefix(RESIZER_PREFIX)}': value for place in inner
+             for name, value in state.items() if name.startswith(RESIZER_PREFIX)}
     return {} if moved.keys() & state.keys() else moved

@@ -1,10 +1,10 @@
-"""Shrinks image files with a trained resizer: ``python -m dsnet_mm.resize photos --size 320``."""
+"""Shrinks image files with a trained resizer: ``dsnet-mm resize photos --size 320 --out small``."""
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dsnet_mm.files import written_whole
+from dsnet_mm.files import atomic_write
 from dsnet_mm.resizers import pretrained
 from dsnet_mm.transforms import Downsize
 
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        'python -m dsnet_mm.resize', description='Shrinks image files with a trained resizer.',
+        'dsnet-mm resize', description='Shrinks image files with a trained resizer.',
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('images', nargs='+', type=Path, metavar='IN', help='images, or folders')
     size = parser.add_mutually_exclusive_group(required=True)
@@ -145,7 +145,7 @@ def resize_file(source: Path, target: Path, downsize: Downsize) -> None:
     if kind in ('JPEG', 'WEBP'):
         options.update(quality=95, exif=upright.info.get('exif', b''))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(target) as unfinished:
+    with atomic_write(target) as unfinished:
         small.save(unfinished, kind, **options)
 
 

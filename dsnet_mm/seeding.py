@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dsnet_mm.compat.versions import begin_again
+from dsnet_mm.compat.versions import restart_dataloader
 from dsnet_mm.registry import HOOKS
 
 import numpy as np
@@ -44,7 +44,7 @@ class StepSeedHook(Hook):
         start = runner.iter * loader.batch_size if skips else 0
         batches.sampler = _Numbered(sampler, start)
         loader.dataset.__getitems__ = _SeededItems(loader.dataset, seed)
-        begin_again(runner.train_loop, loader, sampler)
+        restart_dataloader(runner.train_loop, loader, sampler)
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: dict | None = None) -> None:

@@ -1,7 +1,8 @@
 """What all tests share."""
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
@@ -15,7 +16,8 @@ torch.set_num_threads(1)
 # No timed tests: the first call of anything in PyTorch is slow.
 hypothesis.settings.register_profile('no deadline', deadline=None)
 hypothesis.settings.load_profile('no deadline')
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools'))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'tools'))  # which are scripts, not a package
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,29 @@ def pretrained(monkeypatch) -> Path:
         pytest.skip(f'no ImageNet weights at {folder}: set DSNET_MM_PRETRAINED')
     monkeypatch.setenv('DSNET_MM_PRETRAINED', str(folder))
     return folder
+
+
+@pytest.fixture(scope='session')
+def run_tool() -> Callable[..., str]:
+    """Runs a script with arguments as a user does: in its own process, from the repository's root.
+
+    Returns what it printed.
+    """
+
+    def run(script: str, *arguments: object, fails: bool = False) -> str:
+        command = [sys.executable, script, *map(str, arguments)]
+        environment = dict(os.environ, OMP_NUM_THREADS='1')
+        result = subprocess.run(command, cwd=ROOT, env=environment, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert bool(result.returncode) == fails, result.stdout
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def textures(tmp_path_factory, run_tool) -> Path:
+    """A small built-in data set."""
+    out = tmp_path_factory.mktemp('data') / 'textures'
+    run_tool('tools/make_dataset.py', '--out', out, '--train', 16, '--val', 4)
+    return out

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dsnet_mm import cli
+
 import pytest
 from mmengine.utils import get_installed_path
 from skimage import data, io
@@ -16,13 +18,13 @@ PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').g
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The calls of Python and bash on a page, in words; those with placeholders left out."""
+    """The command lines on a page, in words; those with placeholders or no arguments left out."""
     text = page.read_text().replace('\\\n', ' ')
-    found = re.findall(r'^    ((?:python|bash) .*?)(?:\s+#.*)?$', text, flags=re.MULTILINE)
-    found += re.findall(r'`(python (?:tools/|-m )[^`]*)`', text)
+    found = re.findall(r'^    ((?:python|bash|dsnet-mm) .*?)(?:\s+#.*)?$', text, flags=re.MULTILINE)
+    found += re.findall(r'`((?:python tools/|dsnet-mm )[^`]*)`', text)
     words = (shlex.split(command) for command in found)
     placeholders = {'CONFIG', 'CHECKPOINT', 'DIR', 'NAME'}
-    return [w for w in words if not placeholders & set(w) and w[1:] != ['-m', 'dsnet_mm.resize']]
+    return [w for w in words if not placeholders & set(w) and (w[0] != 'dsnet-mm' or w[2:])]
 
 
 COMMANDS = [command for page in PAGES for command in commands(page)]
@@ -58,10 +60,9 @@ def test_pages_have_examples():
 def test_commands_are_understood(command, folder, monkeypatch, data_root):
     """Every tool takes the arguments that the pages give it, and finds the configs."""
     program, script, *arguments = command
-    if script == '-m':  # it is quick enough to run
-        from dsnet_mm import resize
-        assert arguments.pop(0) == 'dsnet_mm.resize'
-        assert resize.main(arguments) == 0
+    if program == 'dsnet-mm':
+        assert script == 'resize'  # which is quick enough to run
+        assert cli.main([script, *arguments]) == 0
         assert (folder / 'small/cat.jpg').exists()
         return
     assert (ROOT / script).is_file()
@@ -73,6 +74,7 @@ def test_commands_are_understood(command, folder, monkeypatch, data_root):
     if script == 'tools/experiments.py':
         assert arguments[0] in module.EXPERIMENTS
         return
+    module = importlib.import_module(module.main.__module__)  # in the package, of a thin script
     parse = getattr(module, 'parse_args', None)
     args = parse() if parse else None
     monkeypatch.chdir(ROOT)

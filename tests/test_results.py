@@ -2,9 +2,10 @@
 import json
 from pathlib import Path
 
+from dsnet_mm.comparison import intervals
+from dsnet_mm.comparison.report import report_table
+
 import pytest
-from comparison import statistics
-from comparison.report import report_table
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / 'docs/results').glob('*.json'))
@@ -18,5 +19,5 @@ def test_the_table_of_each_result_is_shown(file):
     for arm, values in results['arms'].items():
         runs = {str(run['seed']): run['value'] for run in results['runs'] if run['arm'] == arm}
         assert runs == values['seeds']
-        expected = statistics.summarize(list(runs.values()))
+        expected = intervals.summarize(list(runs.values()))
         assert (values['mean'], values['std']) == pytest.approx(expected)

@@ -1,12 +1,18 @@
-"""The built package, installed: it has its weights, and configs and tools where mim looks."""
+"""The built package in an environment of its own: commands, weights, configs and tools."""
+import json
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 import yaml
+from make_cracks import make_cracks
+from PIL import Image
+from skimage import data
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/**/*.py')
@@ -37,41 +43,86 @@ assert build_model(cfg).data_preprocessor.resizer.weights == 'camvid-deeplabv3pl
 """
 
 
-def run(*command: object, **environment: str) -> str:
-    result = subprocess.run([sys.executable, *map(str, command)], text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, env={**os.environ, **environment})
+def run(*command: object, cwd: Path | None = None) -> str:
+    environment = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    result = subprocess.run([*map(str, command)], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, env=environment, cwd=cwd)
     assert result.returncode == 0, result.stdout
     return result.stdout
 
 
 @pytest.fixture(scope='module')
-def site(tmp_path_factory) -> Path:
-    """A folder with nothing but this package installed from its wheel."""
+def environment(tmp_path_factory) -> Path:
+    """A virtual environment with nothing but this package, installed from its wheel.
+
+    What it depends on is imported from the environment of the tests, whose own dsnet_mm is not.
+    """
     folder = tmp_path_factory.mktemp('wheel')
     # A copy: nothing that was built before gets in, and nothing is left behind.
     shutil.copytree(ROOT, folder / 'source', symlinks=True, ignore=shutil.ignore_patterns(
         '.git', '.venv*', 'build', '*.egg-info', 'work_dirs', 'data', '__pycache__'))
-    pip = '-m', 'pip', '--disable-pip-version-check', '-q'
+    pip = sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q'
     run(*pip, 'wheel', '--no-deps', '--no-index', '--no-build-isolation', '-w', folder,
         folder / 'source')
     [wheel] = folder.glob('*.whl')
-    run(*pip, 'install', '--no-deps', '--no-index', '--target', folder / 'site', wheel)
-    return folder / 'site'
+    venv.create(folder / 'environment')
+    run(*pip, '--python', folder / 'environment', 'install', '--no-deps', '--no-index', wheel)
+    # Files with paths in a folder that is named in one are not read: nothing editable gets in.
+    (site_of(folder / 'environment') / 'dependencies.pth').write_text(sysconfig.get_path('purelib'))
+    return folder / 'environment'
 
 
-def test_it_finds_what_is_its_own(site, tmp_path):
+def site_of(environment: Path) -> Path:
+    [site] = environment.glob('lib/python*/site-packages')
+    return site
+
+
+@pytest.fixture
+def away(tmp_path) -> Path:
+    """A user's folder, with a photograph and the results of a comparison."""
+    Image.fromarray(data.chelsea()).save(tmp_path / 'cat.png')
+    shutil.copy(ROOT / 'docs/results/unet_cracks.json', tmp_path / 'results.json')
+    return tmp_path
+
+
+def test_it_finds_what_is_its_own(environment, tmp_path):
     (tmp_path / 'in_it.py').write_text(IN_IT)
-    run(tmp_path / 'in_it.py', site, *CONFIGS, PYTHONPATH=str(site))
+    run(environment / 'bin/python', tmp_path / 'in_it.py', site_of(environment), *CONFIGS)
 
 
-def test_mim_finds_the_tools(site):
-    tools = site / 'dsnet_mm/.mim/tools'
-    assert '--launcher' in run(tools / 'train.py', '--help', PYTHONPATH=str(site))
+def test_it_resizes_away_from_any_checkout(environment, away):
+    assert 'COMMAND --help' in run(environment / 'bin/dsnet-mm', '--help', cwd=away)
+    run(environment / 'bin/dsnet-mm', 'resize', 'cat.png', '--size', '60,90', '--weights',
+        'bccd-refinedet', '--out', 'small', cwd=away)
+    assert Image.open(away / 'small/cat.png').size == (90, 60)
+
+
+def test_it_reports_a_comparison_away_from_any_checkout(environment, away):
+    text = run(environment / 'bin/dsnet-mm', 'compare', '--report-only', '.', cwd=away)
+    assert '45.6 ± 0.9' in text
+    assert '| downsizenet | 45.0 ± 0.3 | 3 | ' in (away / 'report.md').read_text()
+    assert (away / 'report.html').read_text().startswith('<!DOCTYPE html>')
+
+
+def test_it_compares_away_from_any_checkout(environment, away):
+    """A segmenter of this package's configs, on made images, for one step."""
+    make_cracks(away / 'cracks', train=2, val=1, seed=0)
+    text = run(environment / 'bin/dsnet-mm', 'compare', 'dsnet_mm::mini/unet_cracks.py',
+               '--variants', "ours={'type': 'DownsizeNet', 'channels': 4}", '--seeds', 0,
+               '--work-dir', 'out', '--cfg-options', f'data_root={away}/cracks/',
+               'train_cfg.max_iters=1', 'train_cfg.val_interval=1', cwd=away)
+    assert 'Reports: out/report.html' in text
+    assert list(json.loads((away / 'out/results.json').read_text())['arms']) == ['ours']
+
+
+def test_mim_finds_the_tools(environment):
+    tools = site_of(environment) / 'dsnet_mm/.mim/tools'
+    assert '--launcher' in run(environment / 'bin/python', tools / 'train.py', '--help')
     in_git = {path.relative_to(ROOT / 'tools') for path in (ROOT / 'tools').rglob('*')
               if path.is_file() and path.suffix != '.pyc'}
     assert {path.relative_to(tools) for path in tools.rglob('*')
             if path.is_file() and path.suffix != '.pyc'} == in_git
-    assert not any(path.is_symlink() for path in site.rglob('*'))
+    assert not any(path.is_symlink() for path in site_of(environment).rglob('*'))
 
 
 def test_mim_searches_every_config():

@@ -5,14 +5,14 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
+from dsnet_mm.comparison.runs import Run
+from dsnet_mm.comparison.trained import load_dataset, load_model
 from dsnet_mm.visualization import image_to_rgb
 
 import matplotlib
 import mmcv
 import numpy as np
 import torch
-from comparison.runs import Run
-from comparison.trained import load_dataset, load_model
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -22,7 +22,7 @@ FOUND, MISSED, WRONG = (255, 255, 255), (230, 60, 60), (70, 130, 255)
 
 
 class Prediction(NamedTuple):
-    """What one arm makes of an image.
+    """The small image of a variant, and the prediction on it.
 
     Attributes:
         small (np.ndarray): (h, w, 3) the shrunk image, RGB, unsigned 8-bit.
@@ -46,8 +46,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dir', type=Path,
-                        help='folder of a finished comparison of tools/compare.py')
-    parser.add_argument('--arms', nargs='+', default=['bilinear', 'antialias', 'downsizenet-v2'])
+                        help='folder of a finished comparison')
+    parser.add_argument('--variants', '--arms', nargs='+', metavar='VARIANT',
+                        default=['bilinear', 'antialias', 'downsizenet-v2'])
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--image', type=int, default=0, help='its place in the validation set')
     parser.add_argument('--label', type=int, default=1, help='the class to draw')
@@ -85,7 +86,7 @@ def colors(prediction: Prediction) -> np.ndarray:
 
 def draw(image: np.ndarray, predictions: dict[str, Prediction],
          part: tuple[int, int, int, int]) -> Figure:
-    """The page: the image and the truth, then a column for each arm."""
+    """The page: the image and the truth, then a column for each variant."""
     x, y, width, height = part
     figure = Figure(figsize=(2.4 * (1 + len(predictions)), 2.4 * 2 * height / width + 0.6),
                     layout='constrained')
@@ -101,9 +102,9 @@ def draw(image: np.ndarray, predictions: dict[str, Prediction],
     first = next(iter(predictions.values()))
     show(0, 0, image, f'part of an image of {size[1]}×{size[0]}')
     show(1, 0, colors(first._replace(found=first.truth)), 'ground truth')
-    for column, (arm, prediction) in enumerate(predictions.items(), start=1):
+    for column, (variant, prediction) in enumerate(predictions.items(), start=1):
         small = prediction.small
-        show(0, column, small, f'{arm}, {small.shape[1]}×{small.shape[0]}')
+        show(0, column, small, f'{variant}, {small.shape[1]}×{small.shape[0]}')
         show(1, column, colors(prediction), f'IoU of the whole image {prediction.iou:.1f}%')
     axes[1, 0].set_xlabel('white: found, red: missed, blue: wrong', fontsize=8)
     return figure
@@ -112,13 +113,13 @@ def draw(image: np.ndarray, predictions: dict[str, Prediction],
 def main() -> None:
     args = parse_args()
     predictions = {}
-    for arm in args.arms:
-        folder = args.work_dir / f'runs/{arm}-seed{args.seed}'
-        run = Run(arm, args.seed, {}, folder, '', 0, '')
+    for variant in args.variants:
+        folder = args.work_dir / f'runs/{variant}-seed{args.seed}'
+        run = Run(variant, args.seed, {}, folder, '', 0, '')
         if run.checkpoint() is None:
-            raise SystemExit(f'{folder} has no checkpoint: choose --arms and --seed of a finished '
-                             'comparison')
-        image, predictions[arm] = predict(run, args.image, args.label)
+            raise SystemExit(f'{folder} has no checkpoint: choose --variants and --seed of a '
+                             'finished comparison')
+        image, predictions[variant] = predict(run, args.image, args.label)
     part = args.part or (0, 0, image.shape[1], image.shape[0])
     args.out.parent.mkdir(parents=True, exist_ok=True)
     draw(image, predictions, part).savefig(args.out, dpi=110)

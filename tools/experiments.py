@@ -1,4 +1,4 @@
-"""Runs the experiments of the paper, and ours, in small: lists of arguments for tools/compare.py.
+"""Runs the experiments of the paper, and ours, in small, by ``dsnet-mm compare``.
 
 Results go to work_dirs/experiments/<experiment>/<config>. The real data sets are looked for below
 DSNET_MM_DATA. More arguments, such as --seeds or --jobs, are passed on.
@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-import compare
+from dsnet_mm.comparison import cli as compare
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = 'work_dirs/experiments'
@@ -21,29 +21,31 @@ CAMVID = ['configs/mini/deeplabv3plus_camvid.py', '--cfg-options',
           'model.data_preprocessor.scale=0.3', 'train_cfg.max_epochs=14',
           'train_cfg.val_interval=2']
 SHORT = [*CAMVID, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=1']
-PAPER = ['--arms', 'bilinear', 'downsizenet']
-OURS = ['--arms', 'bilinear', 'downsizenet', 'downsizenet-v2', 'antialias']
+PAPER = ['--variants', 'bilinear', 'downsizenet']
+OURS = ['--variants', 'bilinear', 'downsizenet', 'downsizenet-v2', 'antialias']
 CHECKPOINT = f'{OUT}/main/deeplabv3plus_camvid/runs/bilinear-seed0/epoch_14.pth'
-TRANSFER = ('camvid=dict(type="DownsizeNet", init_cfg=dict(type="Pretrained", '
-            f'checkpoint="{OUT}/main/deeplabv3plus_camvid/runs/downsizenet-seed0/epoch_14.pth", '
-            'prefix="data_preprocessor.resizer."))')
+TRANSFERRED = f'{OUT}/main/deeplabv3plus_camvid/runs/downsizenet-seed0/epoch_14.pth'
 
 
 def net(name: str, **options: object) -> str:
-    """An arm: a DownsizeNet with these options."""
-    return f'{name}=dict(type="DownsizeNet", {", ".join(f"{k}={v!r}" for k, v in options.items())})'
+    """A variant: a DownsizeNet with these options."""
+    return f'{name}={dict(type="DownsizeNet", **options)}'
 
 
 def blurred(name: str, **options: object) -> str:
-    """An arm: an antialiased image, and other options of the config. What the same effort brings
-    elsewhere, in a wider model or a larger image."""
+    """A variant: an antialiased image, and other options of the config, such as a wider model or a
+    larger image, on which the effort of a learned resizer is spent instead."""
     resizer = dict(type='FixedResizer', mode='bilinear', antialias=True)
     options = {key.replace('__', '.'): value for key, value in options.items()}
     return f'{name}={dict({"model.data_preprocessor.resizer": resizer}, **options)}'
 
 
+TRANSFER = net('camvid', init_cfg=dict(type='Pretrained', checkpoint=TRANSFERRED,
+                                       prefix='data_preprocessor.resizer.'))
+
+
 def unet(channels: int) -> dict[str, int]:
-    """The options that make the mini U-Net so wide."""
+    """The options that give the mini U-Net this many channels."""
     return dict(model__backbone__base_channels=channels, model__decode_head__in_channels=channels,
                 model__decode_head__channels=channels)
 
@@ -62,14 +64,14 @@ MOBILENET_CHECKPOINT = f'{OUT}/camvid/{Path(MOBILENET).stem}/runs/bilinear-seed0
 
 EXPERIMENTS = {
     # Thin structures: a small model, and one as heavy as the paper's lighter ones.
-    'drive': [['configs/mini/unet_drive.py', *DRIVE, '--arms', 'bilinear', 'antialias',
+    'drive': [['configs/mini/unet_drive.py', *DRIVE, '--variants', 'bilinear', 'antialias',
                'downsizenet-v2', blurred('antialias-wider', **unet(18))],
-              ['configs/mini/unet-wide_drive.py', *DRIVE, '--arms', LARGER, 'downsizenet-v2',
+              ['configs/mini/unet-wide_drive.py', *DRIVE, '--variants', LARGER, 'downsizenet-v2',
                'antialias', 'bilinear'],
-              ['configs/mini/unet-heavy_drive.py', *DRIVE, '--arms', LARGER_HEAVY,
+              ['configs/mini/unet-heavy_drive.py', *DRIVE, '--variants', LARGER_HEAVY,
                'downsizenet-v2']],
     # And the way back up.
-    'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--arms', 'bilinear+bilinear',
+    'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
     # behind bilinear interpolation.
@@ -77,7 +79,7 @@ EXPERIMENTS = {
     'camvid-finetune': [[MOBILENET, '--finetune', '--from', MOBILENET_CHECKPOINT, '--cfg-options',
                          'train_cfg.max_epochs=4', *OURS]],
     # Labels at high resolution, from random weights.
-    'camvid-unet': [['configs/mini/unet_camvid.py', *FIVE_SEEDS, '--arms', 'bilinear',
+    'camvid-unet': [['configs/mini/unet_camvid.py', *FIVE_SEEDS, '--variants', 'bilinear',
                      'downsizenet-v2', 'antialias']],
     'fod': [['configs/mini/atss-mobilenetv2_fod.py', '--metric', 'pascal_voc/pooled_AP50',
              *FIVE_SEEDS, *OURS]],
@@ -91,14 +93,15 @@ EXPERIMENTS = {
     # The ablations that the paper names and its Table 9's depths; ours: how the coefficients are
     # inferred, and other learned resizers.
     'ablation': [BCCD + [
-        '--arms', 'bilinear', 'nearest', 'bicubic', 'area', 'antialias', 'texture-only',
+        '--variants', 'bilinear', 'nearest', 'bicubic', 'area', 'antialias', 'texture-only',
         'downsizenet', net('layers3', num_convs=3), net('layers4', num_convs=4),
         net('wide', channels=32), net('sigmoid', activation='sigmoid'),
         net('no-prior', bilinear_prior=False), 'downsizenet-v2', 'downsizenet-v2-antialias',
         'talebi-milanfar', 'muller']],
     # Table 3 and Figure 5: 'main' comes first, whose resizer they take.
-    'table3': [['configs/mini/lighthead_cards.py', '--arms', 'bilinear', TRANSFER, '--cfg-options',
-                'model.data_preprocessor.short_edge=None', 'model.data_preprocessor.scale=0.3',
+    'table3': [['configs/mini/lighthead_cards.py', '--variants', 'bilinear', TRANSFER,
+                '--cfg-options', 'model.data_preprocessor.short_edge=None',
+                'model.data_preprocessor.scale=0.3',
                 'model.data_preprocessor.freeze=True']],
     # Where it pays: the ratio, the length of training, the resizer's own learning rate.
     'ratio': [[*BCCD, f'model.data_preprocessor.target_size=({side},{side})', *PAPER]
@@ -109,7 +112,7 @@ EXPERIMENTS = {
                       for factor in (0.1, 10)],
     # Only the resizer learns, in front of the model that 'main' trained behind bilinear: at the
     # size it was trained for, and at a smaller one.
-    'frozen': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--arms', 'bilinear',
+    'frozen': [[*SHORT, '--train', 'resizer', '--from', CHECKPOINT, '--variants', 'bilinear',
                 'antialias', 'downsizenet', 'downsizenet-v2', 'downsizenet-v2-antialias'],
                [*SHORT, 'model.data_preprocessor.scale=0.2', '--train', 'resizer',
                 '--from', CHECKPOINT, *OURS]],

@@ -1,4 +1,4 @@
-"""Runs a file of ``tools/export_onnx.py deploy``: see ``python -m dsnet_mm.deploy.predict``."""
+"""Runs an exported ONNX file on images and videos: see ``dsnet-mm predict --help``."""
 import sys
 
 from dsnet_mm.deploy.predict import main

@@ -1,49 +1,7 @@
-"""Takes the trained resizer out of a model's checkpoint: a safetensors file of a few kilobytes.
+"""Takes the trained resizer out of a checkpoint: see ``dsnet-mm publish --help``."""
+import sys
 
-``DownsizeNet.from_pretrained(FILE)`` (or ``DownsizeNetV2``) builds it again, and so does
-``resizer=dict(weights=FILE)`` in any config.
-"""
-import argparse
-from pathlib import Path
-
-from dsnet_mm.config import load_config
-from dsnet_mm.resizers import ConvexResizer, pretrained
-
-from checkpoints import load_resizer
-from mmengine.config import DictAction
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='the one that the model was trained with')
-    parser.add_argument('checkpoint', help='of the whole model')
-    parser.add_argument('out', type=Path, metavar='OUT.safetensors')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that were overridden in the training')
-    args = parser.parse_args()
-    if args.out.suffix != '.safetensors':
-        parser.error(f'a trained resizer is a .safetensors file, got {args.out}')
-    return args
-
-
-def network_arguments(resizer: dict) -> dict:
-    """The arguments of the network in a resizer's config, with those that its weights bring."""
-    return {key: value for key, value in pretrained.complete(resizer).items()
-            if key not in ('type', 'init_cfg', 'weights')}
-
-
-def main() -> None:
-    args = parse_args()
-    preprocessor = load_config(args.config, args.cfg_options).model.get('data_preprocessor') or {}
-    resizer = preprocessor.get('resizer') or {}
-    net = load_resizer(resizer, args.checkpoint)
-    if not isinstance(net, ConvexResizer):
-        raise SystemExit(f'{args.config} has a {type(net).__name__}: only a DownsizeNet or '
-                         'DownsizeNetV2 is published')
-    pretrained.save(net, args.out, network_arguments(resizer))
-    print(args.out)
-
+from dsnet_mm.publish import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

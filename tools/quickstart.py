@@ -8,13 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-import compare
+from dsnet_mm.comparison import cli as compare
+
 from make_cracks import make_cracks
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/mini/unet_cracks.py'
 DATA = ROOT / 'data/cracks'
-ARMS = ('bilinear', 'antialias', 'downsizenet', 'downsizenet-v2')
+VARIANTS = ('bilinear', 'antialias', 'downsizenet', 'downsizenet-v2')
 TRAIN_IMAGES, VAL_IMAGES = 200, 60
 
 
@@ -33,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--fresh', action='store_true', help='start over')
     parser.add_argument('--seeds', nargs='+', default=['0', '1', '2'],
-                        help='one training of each for each')
+                        help='each resizer is trained once with each')
     parser.add_argument('--jobs', default=str(min(2, os.cpu_count() or 1)),
                         help='trainings side by side, one thread each')
     parser.add_argument('--work-dir', default='work_dirs/quickstart')
@@ -41,8 +42,9 @@ def main() -> int:
     os.chdir(ROOT)
     prepare_data()
     return compare.main([
-        os.path.relpath(CONFIG), '--metric', 'IoU/crack', '--arms', *ARMS, '--seeds', *args.seeds,
-        '--jobs', args.jobs, '--work-dir', args.work_dir, *['--fresh'] * args.fresh])
+        os.path.relpath(CONFIG), '--metric', 'IoU/crack', '--variants', *VARIANTS,
+        '--seeds', *args.seeds, '--jobs', args.jobs, '--work-dir', args.work_dir,
+        *['--fresh'] * args.fresh])
 
 
 if __name__ == '__main__':

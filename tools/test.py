@@ -3,12 +3,12 @@ import argparse
 
 from dsnet_mm.checkpoints import check_file
 from dsnet_mm.config import scope_of
+from dsnet_mm.training import safeguard
 
 from arguments import make_config, make_parser
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from training import safeguard
 
 
 def parse_args() -> argparse.Namespace:

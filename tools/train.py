@@ -3,13 +3,13 @@ import argparse
 
 from dsnet_mm.checkpoints import check_file, latest_checkpoint
 from dsnet_mm.config import resolve
+from dsnet_mm.training import out_of_memory_explained, safeguard
 
 from arguments import make_config, make_parser
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, RUNNERS
 from mmengine.runner import Runner
-from training import out_of_memory_explained, safeguard
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,10 +12,15 @@ is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compi
 is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
 
 
-def begin_again(loop: Any, loader: DataLoader, sampler: Sampler) -> None:
-    """Lets a training loop take its batches from the loader as that is now, and the sampler begin.
+def restart_dataloader(loop: Any, loader: DataLoader, sampler: Sampler) -> None:
+    """Restarts the data loader of a training loop, and its sampler.
 
-    The original mmengine (0.10.7) has begun to load when the hooks are called before a training.
+    The original mmengine (0.10.7) has already begun to load when ``before_train`` is called.
+
+    Args:
+        loop (Any): The training loop.
+        loader (DataLoader): The loop's loader.
+        sampler (Sampler): The loader's sampler.
     """
     if hasattr(loop, 'dataloader_iterator'):
         from mmengine.dataset import InfiniteSampler

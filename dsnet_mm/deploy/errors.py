@@ -6,7 +6,7 @@ class CannotExport(ValueError):
 
     def __init__(self, what: str, remedy: str | None = None) -> None:
         super().__init__(f'{what} cannot be exported: ' + (remedy or (
-            'write the graph before decoding with "tools/export_onnx.py model", and decode its '
+            'write the graph before decoding with "dsnet-mm export model", and decode its '
             'outputs yourself')))
 
 

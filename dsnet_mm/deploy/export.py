@@ -11,7 +11,7 @@ from dsnet_mm.deploy.graph import Graph, test_pipeline
 from dsnet_mm.deploy.metadata import Metadata
 from dsnet_mm.deploy.session import Session
 from dsnet_mm.deploy.suppression import TRANSLATIONS
-from dsnet_mm.files import written_whole
+from dsnet_mm.files import atomic_write
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
     metadata = describe(graph, cfg, size, dataset_meta)
     program = trace(graph, size, opset)
     program.model.metadata_props.update(metadata.to_properties())
-    with written_whole(out) as unchecked:
+    with atomic_write(out) as unchecked:
         program.save(unchecked, external_data=False)
         check(Session(unchecked), graph.model, cfg, images)
     return metadata

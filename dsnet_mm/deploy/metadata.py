@@ -57,11 +57,11 @@ class Metadata:
             ValueError: If it is not there, or not whole.
         """
         if KEY not in properties:
-            raise ValueError(f'it has no metadata {KEY!r}: write it with "tools/export_onnx.py '
+            raise ValueError(f'it has no metadata {KEY!r}: write it with "dsnet-mm export '
                              'deploy"')
         try:
             fields: dict[str, Any] = json.loads(properties[KEY])
             return cls(**fields)
         except (TypeError, ValueError) as error:
             raise ValueError(f'its metadata {KEY!r} cannot be read ({error}): write it anew with '
-                             '"tools/export_onnx.py deploy"') from error
+                             '"dsnet-mm export deploy"') from error

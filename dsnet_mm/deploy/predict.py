@@ -1,4 +1,4 @@
-"""Runs an exported file on images and videos: ``python -m dsnet_mm.deploy.predict model.onnx IN``.
+"""Runs an exported file on images and videos: ``dsnet-mm predict model.onnx IN --out DIR``.
 
 Needs onnxruntime, numpy, OpenCV and rich; no PyTorch.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from dsnet_mm.deploy.drawing import draw
 from dsnet_mm.deploy.files import Video, find, is_video, read_image
 from dsnet_mm.deploy.session import Session
-from dsnet_mm.files import written_whole
+from dsnet_mm.files import atomic_write
 
 import cv2
 import numpy as np
@@ -117,7 +117,7 @@ class Results:
         """Writes what is written at the end."""
         if self.session.metadata.task == 'detection':
             self.out.mkdir(parents=True, exist_ok=True)
-            with written_whole(self._json) as unfinished:
+            with atomic_write(self._json) as unfinished:
                 unfinished.write_text(json.dumps(self.boxes))
 
     def _add_video(self, source: Path, name: Path, progress: Progress) -> None:
@@ -171,7 +171,7 @@ class Results:
         written, data = cv2.imencode(file.suffix, image)
         if not written:
             raise OSError(f'OpenCV cannot write {file.suffix} files')
-        with written_whole(file) as unfinished:
+        with atomic_write(file) as unfinished:
             unfinished.write_bytes(data.tobytes())
 
     def _check_new(self, file: Path) -> None:
@@ -183,11 +183,11 @@ class Results:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        'python -m dsnet_mm.deploy.predict', epilog=EPILOG,
+        'dsnet-mm predict', epilog=EPILOG,
         description='Finds boxes or labels in images and videos with an exported file.',
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model', type=Path, metavar='model.onnx',
-                        help='written by "tools/export_onnx.py deploy"')
+                        help='written by "dsnet-mm export deploy"')
     parser.add_argument('inputs', nargs='+', type=Path, metavar='IN',
                         help='images, videos, or folders')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='output folder')

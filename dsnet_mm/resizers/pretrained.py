@@ -1,13 +1,13 @@
 """Trained resizers as files: numbers and the arguments they belong to, no code.
 
 The safetensors files in this package's ``weights/`` have names (:func:`names`); what they were
-trained on stands in ``weights/README.md``. ``tools/publish_resizer.py`` makes such a file of one's
+trained on stands in ``weights/README.md``. ``dsnet-mm publish`` makes such a file of one's
 own training.
 """
 import json
 from pathlib import Path
 
-from dsnet_mm.files import written_whole
+from dsnet_mm.files import atomic_write
 
 from torch import Tensor, nn
 
@@ -43,7 +43,7 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f'{file} is no whole file of a trained resizer ({error!r}): make it anew with '
-            'tools/publish_resizer.py') from error
+            '"dsnet-mm publish"') from error
 
 
 def complete(config: dict) -> dict:
@@ -79,7 +79,7 @@ def save(net: nn.Module, file: str | Path, config: dict) -> None:
     from safetensors.torch import save_file
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     config = {'type': type(net).__name__, **config}
-    with written_whole(file) as unfinished:
+    with atomic_write(file) as unfinished:
         save_file(state, unfinished, {'dsnet_mm': json.dumps(config)})
 
 
@@ -89,7 +89,7 @@ def _find(weights: str | Path) -> Path:
     file = Path(weights)
     if file.suffix in ('.pth', '.pt'):
         raise ValueError(f'{file} is a checkpoint of a whole model: take the resizer out of it '
-                         'with tools/publish_resizer.py, or in a config use '
+                         'with "dsnet-mm publish", or in a config use '
                          "init_cfg=dict(type='Pretrained', checkpoint=..., "
                          "prefix='data_preprocessor.resizer.')")
     if not file.is_file():

@@ -1,5 +1,4 @@
 """The whole way: a model is trained, exported, and predicts where there is no PyTorch."""
-import sys
 from collections.abc import Iterator
 from functools import cache
 
@@ -16,7 +15,7 @@ import pytest
 import torch
 from deployed import build, evaluate, image_paths, overfit, predict
 
-tool = pytest.importorskip('export_onnx')
+tool = pytest.importorskip('dsnet_mm.deploy.cli')
 if not tool.CAN_EXPORT:
     pytest.skip('PyTorch cannot name axes', allow_module_level=True)
 
@@ -37,7 +36,7 @@ MODELS = [
 
 @pytest.mark.parametrize('config, data_set, folder, steps, metric, least', MODELS)
 def test_file_is_as_good_as_the_model(config, data_set, folder, steps, metric, least, data_root,
-                                      pretrained, tmp_path, monkeypatch):
+                                      pretrained, tmp_path):
     path = f'configs/mini/{config}.py'
     cfg = load_config(path, {'data_root': str(data_root / data_set)})
     model = overfit(cfg, steps)
@@ -45,8 +44,7 @@ def test_file_is_as_good_as_the_model(config, data_set, folder, steps, metric, l
     file = tmp_path / 'model.onnx'
     arguments = ['deploy', path, tmp_path / 'model.pth', file, '--images',
                  data_root / data_set / folder]
-    monkeypatch.setattr(sys, 'argv', ['export_onnx.py', *map(str, arguments)])
-    tool.main()
+    tool.main([*map(str, arguments)])
     assert sorted(each.name for each in tmp_path.iterdir()) == ['model.onnx', 'model.pth']
     session = Session(file, threads=1)
     assert session.metadata.size is None and session.metadata.resized == str(

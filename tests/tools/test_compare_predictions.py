@@ -2,7 +2,8 @@ import json
 import sys
 from pathlib import Path
 
-import compare
+from dsnet_mm.comparison import cli as compare
+
 import compare_predictions as tool
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory) -> Path:
-    """A comparison of two arms on a data set and a schedule of seconds."""
+    """A comparison of two variants on a data set and a schedule of seconds."""
     folder = tmp_path_factory.mktemp('comparison')
     make_cracks(folder / 'cracks', train=4, val=2, seed=0)
     assert compare.main([
@@ -57,7 +58,7 @@ def test_colors_say_what_is_right():
 
 
 def test_what_is_refused(finished, tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match='no checkpoint: choose --arms and --seed'):
+    with pytest.raises(SystemExit, match='no checkpoint: choose --variants and --seed'):
         draw(monkeypatch, finished, '--arms', 'muller')
     with pytest.raises(SystemExit, match='no image 2: the validation set has 2'):
         draw(monkeypatch, finished, '--arms', 'bilinear', '--image', 2)

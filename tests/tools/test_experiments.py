@@ -1,4 +1,5 @@
-import compare
+from dsnet_mm.comparison import cli as compare
+
 import experiments
 import pytest
 
@@ -14,5 +15,5 @@ def test_every_experiment_can_be_planned(name, data_root, tmp_path, monkeypatch)
             (tmp_path / 'model.pth').touch()
         args = compare.parse_args([*arguments, '--work-dir', str(tmp_path / str(number))])
         _, runs, _ = compare.prepare(args)
-        assert len(runs) == len(args.seeds) * len(args.arms)
+        assert len(runs) == len(args.seeds) * len(args.variants)
         assert all(run.config_file.exists() for run in runs)

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from dsnet_mm.training import out_of_memory_explained
+
 import pytest
 import torch
 from torch.distributed.elastic.utils.distributed import get_free_port
-from training import out_of_memory_explained
 from trainings import segmenter, train
 
 ROOT = Path(__file__).resolve().parents[2]

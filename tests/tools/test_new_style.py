@@ -3,17 +3,17 @@ import json
 from pathlib import Path
 
 from dsnet_mm.checkpoints import SafeCheckpointHook
+from dsnet_mm.comparison.metrics import DetailedIoUMetric, DetailedVOCMetric, detailed
+from dsnet_mm.comparison.plan import check_config, is_frozen, main_metric, plan
 from dsnet_mm.config import build_model, is_ours, load_config, resolve, scope_of
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.seeding import StepSeedHook
+from dsnet_mm.training import safeguard
 
 import pytest
-from comparison.metrics import DetailedIoUMetric, DetailedVOCMetric, detailed
-from comparison.plan import check_config, is_frozen, main_metric, plan
 from mmengine.config import Config
 from mmengine.registry import HOOKS, METRICS
 from new_style import new_style
-from training import safeguard
 
 CHILD = """
 from mmengine.config import read_base

@@ -3,9 +3,9 @@ import json
 import sys
 from pathlib import Path
 
+from dsnet_mm.comparison.variants import VARIANTS
 from dsnet_mm.config import build_model, load_config
 
-import arms
 import pytest
 import quickstart
 from make_cracks import make_cracks
@@ -35,11 +35,11 @@ def small(tmp_path, monkeypatch) -> Path:
     return out
 
 
-def test_every_arm_is_trained_once_and_compared(small, capsys):
+def test_every_variant_is_trained_once_and_compared(small, capsys):
     assert quickstart.main() == 0
     assert 'downsizenet-v2' in capsys.readouterr().out
     results = json.loads((small / 'results.json').read_text())
-    assert list(results['arms']) == list(quickstart.ARMS)
+    assert list(results['arms']) == list(quickstart.VARIANTS)
     bilinear, ours = results['arms']['bilinear'], results['arms']['downsizenet-v2']
     assert ours['params'] - bilinear['params'] == 2921
     assert bilinear['ms_per_image'] > 0 and list(ours['seeds']) == ['0']
@@ -56,11 +56,11 @@ def test_another_data_set_in_its_place_is_refused(small, monkeypatch):
         quickstart.main()
 
 
-@pytest.mark.parametrize('arm', quickstart.ARMS)
-def test_the_results_show_the_model_that_is_trained(arm):
+@pytest.mark.parametrize('variant', quickstart.VARIANTS)
+def test_the_results_show_the_model_that_is_trained(variant):
     cfg = load_config(str(quickstart.CONFIG))
-    cfg.model.data_preprocessor.resizer = arms.ARMS[arm]
+    cfg.model.data_preprocessor.resizer = VARIANTS[variant]
     model = build_model(cfg)
     count = f'| {sum(p.numel() for p in model.parameters()):,} |'
-    assert any(line.startswith(f'| {arm} |') and count in line
+    assert any(line.startswith(f'| {variant} |') and count in line
                for line in (ROOT / 'docs/results.md').read_text().splitlines())

@@ -3,9 +3,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from dsnet_mm.comparison.runs import Run, locked
+
 import pytest
 import torch
-from comparison.runs import Run, locked
 
 CONFIG = 'configs/mini/centernet_textures.py'
 

@@ -1,0 +1,1 @@
+"""Times, memory and multiply-adds of resizers: ``dsnet-mm benchmark``, ``dsnet-mm complexity``."""

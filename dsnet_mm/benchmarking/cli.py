@@ -1,0 +1,82 @@
+"""Times resizers, alone or in front of the paper's pipelines, in turns in one process.
+
+Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON.
+"""
+import argparse
+import json
+import platform
+from functools import partial
+from pathlib import Path
+
+from dsnet_mm.benchmarking import pipelines, report, resizers
+from dsnet_mm.benchmarking.complexity import PIPELINES
+
+import torch
+from mmengine.logging import MMLogger
+from rich.console import Console
+from rich.progress import Progress
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        'dsnet-mm benchmark', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('what', choices=['resizers', 'pipelines'],
+                        help='resizers alone, or in front of the pipelines')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 (default: cpu)')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
+                        help='CPU threads (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=11,
+                        help='measurements of each resizer (default: %(default)s)')
+    parser.add_argument('--quick', action='store_true',
+                        help='three rounds; resizers without the largest images')
+    parser.add_argument('--pipelines', nargs='+', choices=PIPELINES, default=list(PIPELINES),
+                        metavar='NAME', help=f'some of {", ".join(PIPELINES)} (default: all)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the rows there')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), metavar='DIR',
+                        help='folder for Markdown and plot (default: %(default)s)')
+    args = parser.parse_args(arguments)
+    if args.rounds < 1 or args.threads < 1:
+        parser.error('--rounds and --threads must be positive')
+    if args.device != 'cpu' and not torch.cuda.is_available():
+        parser.error(f'--device {args.device}: PyTorch finds no GPU')
+    if args.quick:
+        args.rounds = 3
+    return args
+
+
+def write(args: argparse.Namespace, rows: list[dict], text: str) -> None:
+    """Writes Markdown, plot and JSON."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / f'{args.what}.md').write_text(text, encoding='utf-8')
+    report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs ``dsnet-mm benchmark``, and returns the exit status."""
+    args = parse_args(arguments)
+    device = torch.device(args.device)
+    MMLogger.get_current_instance().setLevel('ERROR')
+    settings = args.rounds, args.threads, device
+    if args.what == 'resizers':
+        measure = partial(resizers.measure, args.quick, *settings)
+        total = resizers.measurements(args.quick, args.rounds)
+    else:
+        measure = partial(pipelines.measure, args.pipelines, *settings)
+        total = pipelines.measurements(args.pipelines, args.rounds)
+    machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'
+               if device.type == 'cuda' else f'{platform.machine()}, {args.threads} threads')
+    rows: list[dict] = []
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(f'Timing {args.what}', total=total)
+        for group in measure(lambda: progress.advance(task)):
+            rows += group
+            # After each group, so that an interruption loses little.
+            text = (f'Median of {args.rounds} rounds in turns; {machine}; '
+                    f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
+            write(args, rows, text)
+    print(text)
+    return 0

@@ -1,0 +1,133 @@
+"""Prints the parameters and multiply-adds of models at their low resolution, as Markdown.
+
+Multiply-adds are what mmengine's analysis counts for one image: convolutions, matrix products,
+normalisation, pooling and upsampling. A second stage is counted on as many proposals as it has at
+test; anchors, decoding and suppression are not counted. The upsampling of a GuidedHead belongs to
+the model. The config's resizer is counted apart, and so is DownsizeNetV2 in its place.
+"""
+import argparse
+import logging
+from collections import Counter
+from functools import partial
+from math import prod
+from pathlib import Path
+
+from dsnet_mm.config import build_model, load_config, scope_of
+from dsnet_mm.models.guided_head import GuidedHead
+from dsnet_mm.resizers import DownsizeNetV2
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.analysis import FlopAnalyzer
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmseg.structures import SegDataSample
+from torch import nn
+
+CONFIGS = Path(__file__).resolve().parents[1] / '.mim/configs'
+# The paper's pipelines: config and size of an image at high resolution.
+PIPELINES = {
+    'RefineDet': ('refinedet/refinedet_vgg16_voc07-300to160.py', (300, 300)),
+    'CenterNet': ('centernet/centernet_r18-dcnv2_voc07-300to160.py', (300, 300)),
+    'DETR': ('detr/detr_r101_coco-300to165.py', (300, 300)),
+    'Light-Head R-CNN': ('lighthead/lighthead_vgg16_voc07-300to165.py', (300, 400)),
+    'FCN-8s': ('fcn/fcn8s_vgg16_voc12-to100.py', (375, 500)),
+    'DeepLabv3+': ('deeplabv3plus/deeplabv3plus_r101-d8_cityscapes-513to179.py', (513, 513)),
+    'SPNet': ('spnet/spnet_r50-d8_cityscapes-768to230.py', (768, 768)),
+}
+
+
+class _Call(nn.Module):
+    """A call with all arguments bound but the images, as a module that can be traced."""
+
+    def __init__(self, module: nn.Module, call: partial) -> None:
+        super().__init__()
+        self.module, self.call = module, call
+
+    def forward(self, images: torch.Tensor) -> object:
+        return self.call(images)
+
+
+def _batched_product(inputs: list, outputs: list) -> Counter:
+    return Counter(bmm=prod(outputs[0].type().sizes()) * inputs[1].type().sizes()[2])
+
+
+def _deform_conv(inputs: list, outputs: list) -> Counter:
+    shape, weight = outputs[0].type().sizes(), inputs[3].type().sizes()
+    return Counter(deform_conv=prod(shape) * prod(weight[1:]))
+
+
+def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int:
+    """Counts the multiply-adds of a call.
+
+    Args:
+        module (nn.Module): The module that is called.
+        call (partial): The call, with all arguments bound but the images.
+        images (Tensor): (N, C, H, W).
+    """
+    analyzer = FlopAnalyzer(_Call(module, call).eval(), (images, ))
+    analyzer.set_op_handle('prim::PythonOp.ModulatedDeformConv2dFunction', _deform_conv)
+    analyzer.set_op_handle('aten::baddbmm', _batched_product)
+    analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analyzer.tracer_warnings('none')
+    with torch.no_grad():
+        return int(analyzer.total())
+
+
+def build(path: str | Path) -> tuple[BaseModel, str | None]:
+    """Builds the model of a config, and returns it with its scope."""
+    cfg = load_config(str(path))
+    return revert_sync_batchnorm(build_model(cfg)), scope_of(cfg)
+
+
+def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
+    """A row of the table.
+
+    Args:
+        name (str): Its first cell.
+        path (str | Path): Config of the model.
+        size (tuple[int, int]): Height and width of an image before it is resized.
+    """
+    model, scope = build(path)
+    preprocessor = model.data_preprocessor
+    low = preprocessor.output_size(*size)
+    meta = dict(img_shape=low, ori_shape=size, scale_factor=(1.0, 1.0), batch_input_shape=low,
+                pad_shape=low)
+    sample = (DetDataSample if scope == 'mmdet' else SegDataSample)(metainfo=meta)
+    whole = multiply_adds(
+        model, partial(model.forward, data_samples=[sample], mode='tensor'),
+        torch.rand(1, 3, *low))
+    head = getattr(model, 'decode_head', None)
+    if isinstance(head, GuidedHead):
+        logits = torch.rand(1, head.out_channels, *low)
+        whole += multiply_adds(head.upsampling, partial(head.upsampling, logits),
+                               torch.rand(1, 3, *size) * 255)
+    own = preprocessor.resizer
+    count = [sum(p.numel() for p in module.parameters()) for module in (model, own)]
+    cells = [name, f'{low[0]}×{low[1]}', f'{count[0] - count[1]:,}', f'{whole / 1e9:.2f} G']
+    for resizer in (own, DownsizeNetV2()):
+        resizing = multiply_adds(
+            resizer, partial(resizer, size=low), torch.rand(1, 3, *size) * 255)
+        cells += [f'{(whole + resizing) / 1e9:.2f} G', f'{resizing / whole:.1%}']
+    return f'| {" | ".join(cells)} |'
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs ``dsnet-mm complexity``, and returns the exit status."""
+    parser = argparse.ArgumentParser(
+        'dsnet-mm complexity', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', nargs='?', help='default: the seven pipelines of the paper')
+    parser.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
+                        help='size of the image before it is resized (default: 300 300)')
+    args = parser.parse_args(arguments)
+    if args.size and not args.config:
+        parser.error('--size goes with a config: the seven pipelines have sizes of their own')
+    logging.disable(logging.WARNING)
+    print('| pipeline | at | parameters | multiply-adds | with its resizer | more '
+          '| with DownsizeNetV2 | more |\n|---|---|---|---|---|---|---|---|')
+    if args.config:
+        print(row(Path(args.config).stem, args.config, tuple(args.size or (300, 300))))
+        return 0
+    for name, (path, size) in PIPELINES.items():
+        print(row(name, CONFIGS / path, size), flush=True)
+    return 0

@@ -1,0 +1,96 @@
+"""The paper's seven pipelines behind bilinear and learned resizers: our Table 9."""
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from dsnet_mm.benchmarking.complexity import CONFIGS, PIPELINES, build
+from dsnet_mm.benchmarking.resizers import RESIZERS
+from dsnet_mm.benchmarking.timing import interleaved, quartiles
+from dsnet_mm.registry import build_resizer
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
+from torch import nn
+
+NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4', 'downsizenet-v2')
+MODES = ('forward', 'train')
+# Batch normalisation needs more than one value per channel in training.
+TRAIN_BATCH = 2
+
+
+def measurements(names: list[str], rounds: int) -> int:
+    """The number of calls of ``done`` by :func:`measure`."""
+    return (rounds + 1) * len(NAMES) * len(MODES) * len(names)
+
+
+def measure(names: list[str], rounds: int, threads: int, device: torch.device,
+            done: Callable[[], None]) -> Iterator[list[dict]]:
+    """Times each pipeline behind each resizer.
+
+    ``forward`` is preprocessing and the network's forward pass, without decoding and suppression,
+    whose time depends on the weights. ``train`` is a whole step of training.
+
+    Args:
+        names (list[str]): Pipelines.
+        rounds (int): Measurements of each.
+        threads (int): CPU threads.
+        device (torch.device): Where to compute.
+        done (Callable): Called after each measurement.
+
+    Yields:
+        list[dict]: A row for each resizer of one pipeline and mode; the time is that of one image.
+    """
+    torch.set_num_threads(threads)
+    for name in names:
+        path, size = PIPELINES[name]
+        model, scope = build(CONFIGS / path)
+        model = model.to(device)
+        resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in NAMES}
+        for mode in MODES:
+            batch = _batch(scope, size, TRAIN_BATCH if mode == 'train' else 1)
+            calls = {key: partial(_train if mode == 'train' else _forward, model, resizer, batch)
+                     for key, resizer in resizers.items()}
+            times = interleaved(calls, rounds, threads, done)
+            yield [dict(pipeline=name, resizer=key, mode=mode, **quartiles(
+                [ms / len(batch['inputs']) for ms in times[key]])) for key in calls]
+
+
+@torch.no_grad()
+def _forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
+    model.eval()
+    model.data_preprocessor.resizer = resizer
+    model(**model.data_preprocessor(copy.deepcopy(batch), False), mode='tensor')
+
+
+def _train(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
+    model.train()
+    model.data_preprocessor.resizer = resizer
+    # Too small a step to change what the next call computes.
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-12)
+    model.train_step(copy.deepcopy(batch), OptimWrapper(optimizer))
+
+
+def _batch(scope: str | None, size: tuple[int, int], number: int) -> dict:
+    """Random images of one size (h, w) with random boxes or labels."""
+    height, width = size
+    meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+    generator = torch.Generator().manual_seed(0)
+    images, samples = [], []
+    for _ in range(number):
+        images.append(torch.randint(256, (3, *size), dtype=torch.uint8, generator=generator))
+        if scope == 'mmdet':
+            sample = DetDataSample(metainfo=meta)
+            whole = torch.tensor([width, height])
+            corner, extent = torch.rand(2, 3, 2, generator=generator) * whole
+            boxes = torch.cat([corner / 2, corner / 2 + 20 + extent / 3], dim=1)
+            sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.arange(3))
+        else:
+            sample = SegDataSample(metainfo=meta)
+            labels = torch.randint(2, (1, *size), generator=generator)
+            sample.gt_sem_seg = PixelData(data=labels)
+        samples.append(sample)
+    return dict(inputs=images, data_samples=samples)

@@ -1,0 +1,1 @@
+"""The comparison of resizers, or of other variants of a config: ``dsnet-mm compare``."""

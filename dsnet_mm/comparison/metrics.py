@@ -1,0 +1,125 @@
+"""mmdet's and mmseg's metrics, which also keep their values per class and object size."""
+from collections.abc import Sequence
+
+from dsnet_mm.config import resolve
+
+import numpy as np
+from mmdet.evaluation import CocoMetric, VOCMetric
+from mmdet.evaluation.functional import eval_map
+from mmengine.config import ConfigDict
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
+from mmseg.evaluation import IoUMetric
+
+
+class DetailedVOCMetric(VOCMetric):
+    """Keeps the AP per class, and the mAP of the smallest, middle and largest third of objects.
+
+    Sizes are square roots of areas, in pixels of the original image. Also gives ``pooled_AP50``:
+    one AP at an IoU of 0.5, for which the detections of all classes are ranked together, so that a
+    class weighs as much as it has objects and a rare one adds little noise."""
+    per_class: dict[str, float]
+    per_size: dict[str, float]
+
+    def compute_metrics(self, results: list) -> dict:
+        metrics = super().compute_metrics(results)
+        truth, found = zip(*results)
+        boxes = np.concatenate([image['bboxes'] for image in truth])
+        sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1))
+        low, high = (round(float(size), 1) for size in np.quantile(sizes, (1 / 3, 2 / 3)))
+        ranges = {f'small (<{low:.0f} px)': (0, low),
+                  f'medium (to {high:.0f} px)': (low, high),
+                  f'large (>{high:.0f} px)': (high, 1e5)}
+
+        pooled, _ = eval_map(*_one_class(found, truth), iou_thr=0.5, eval_mode=self.eval_mode,
+                             use_legacy_coordinate=True, logger='silent')
+        metrics['pooled_AP50'] = float(pooled)
+
+        def evaluate(scale_ranges: list | None) -> list:
+            """mAP and per-class results at each IoU threshold."""
+            return [eval_map(found, truth, scale_ranges=scale_ranges, iou_thr=threshold,
+                             eval_mode=self.eval_mode, use_legacy_coordinate=True,
+                             logger='silent') for threshold in self.iou_thrs]
+
+        per_class = np.mean([[float(r['ap']) if r['num_gts'] else np.nan for r in classes]
+                             for _, classes in evaluate(None)], axis=0)
+        per_size = np.mean([mean for mean, _ in evaluate(list(ranges.values()))], axis=0)
+        self.per_class = dict(zip(self.dataset_meta['classes'], per_class.tolist()))
+        self.per_size = dict(zip(ranges, per_size.tolist()))
+        return metrics
+
+
+def _one_class(found: Sequence, truth: Sequence) -> tuple[list, list]:
+    """Makes each class of an image an image of its own, and all boxes of one class."""
+    pairs = [([boxes], dict(bboxes=image['bboxes'][of_class], labels=0 * image['labels'][of_class],
+                            bboxes_ignore=image['bboxes_ignore'][ignored],
+                            labels_ignore=0 * image['labels_ignore'][ignored]))
+             for per_class, image in zip(found, truth)
+             for label, boxes in enumerate(per_class)
+             for of_class, ignored in [(image['labels'] == label, image['labels_ignore'] == label)]
+             if len(boxes) or of_class.any()]
+    return [boxes for boxes, _ in pairs], [image for _, image in pairs]
+
+
+class DetailedIoUMetric(IoUMetric):
+    """Keeps the IoU per class, in percent, and gives it as ``IoU/<class>`` as well."""
+    per_class: dict[str, float]
+
+    def compute_metrics(self, results: list) -> dict:
+        metrics = super().compute_metrics(results)
+        intersection, union = (sum(areas).double() for areas in list(zip(*results))[:2])
+        self.per_class = dict(zip(self.dataset_meta['classes'],
+                                  (100 * intersection / union).tolist()))
+        found = {f'IoU/{name}': value for name, value in self.per_class.items()
+                 if not np.isnan(value)}  # a class that is nowhere has no value
+        return {**metrics, **found}
+
+
+_DETAILED = {VOCMetric: DetailedVOCMetric, IoUMetric: DetailedIoUMetric}
+for _metric in _DETAILED.values():
+    METRICS.register_module(module=_metric)
+
+
+def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
+    """Replaces the metrics of an evaluator by those that keep details, where there are any.
+
+    Args:
+        evaluator (dict | list): Config of the evaluator.
+        scope (str, optional): Scope of the names in it.
+    """
+    if isinstance(evaluator, (list, tuple)):
+        return [detailed(metric, scope) for metric in evaluator]
+    if 'metrics' in evaluator:  # of type Evaluator
+        return ConfigDict(evaluator, metrics=detailed(evaluator['metrics'], scope))
+    kind = resolve(evaluator['type'], METRICS, scope)
+    # With masks as well, CocoMetric gives theirs the same names.
+    if kind is CocoMetric and evaluator.get('metric', 'bbox') in ('bbox', ['bbox']):
+        return ConfigDict(evaluator, classwise=True)
+    if kind in _DETAILED and not evaluator.get('format_only'):
+        return ConfigDict(evaluator, type=_DETAILED[kind].__name__)
+    return evaluator
+
+
+def details(metrics: list[BaseMetric], values: dict, classes: list[str]) -> dict:
+    """The values per class and per object size that the metrics of an evaluation kept.
+
+    Args:
+        metrics (list[BaseMetric]): The metrics.
+        values (dict): The values that the evaluation returned.
+        classes (list[str]): Names of the data set's classes.
+    """
+    per_class: dict[str, float] = {}
+    per_size: dict[str, float] = {}
+    for metric in metrics:
+        per_class.update(getattr(metric, 'per_class', {}))
+        per_size.update(getattr(metric, 'per_size', {}))
+    for key, value in values.items():  # CocoMetric's
+        name = key.split('/')[-1]
+        if name.removesuffix('_precision') in classes:
+            per_class[name.removesuffix('_precision')] = value
+        for letter, size in zip('sml', ('small', 'medium', 'large')):
+            if name == f'bbox_mAP_{letter}':
+                per_size[size] = value
+    # A class that is nowhere has no value.
+    return {part: {label: None if np.isnan(value) else value for label, value in values.items()}
+            for part, values in (('per_class', per_class), ('per_size', per_size))}

@@ -1,0 +1,94 @@
+"""The trainings of a comparison: one for each variant of a config and each seed."""
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+from dsnet_mm.comparison.runs import Run
+from dsnet_mm.config import RESIZER, is_ours, merge_options, resolve, scope_of, text_of
+from dsnet_mm.hooks import TrainResizerOnlyHook
+
+from mmengine.config import Config
+from mmengine.registry import HOOKS, METRICS
+
+# The variant without shrinking: the model on the image as the data pipeline gives it.
+HIGH_RES = 'high-res'
+
+
+def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: Path, mode: str,
+         metric: str) -> list[Run]:
+    """Plans the runs of a comparison, seed by seed.
+
+    Args:
+        cfg (Config): The config that all runs share.
+        variants (dict): The options that each variant sets in it, by the variant's name.
+        seeds (Sequence[int]): The seeds; every variant is trained once with each.
+        folder (Path): The work dir of the comparison.
+        mode (str): ``'train'``, ``'resizer'`` (the model stays as it is) or ``'finetune'``.
+        metric (str): Key of the metric to show.
+    """
+    runs = []
+    for seed in seeds:
+        for variant, options in variants.items():
+            run_folder = folder / 'runs' / f'{variant}-seed{seed}'
+            run_cfg = copy.deepcopy(cfg)
+            if RESIZER in options:  # replaces the config's instead of being merged into it
+                run_cfg.model.data_preprocessor.resizer = {}
+            merge_options(run_cfg, options)
+            if variant == HIGH_RES:
+                run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
+            total = run_cfg.train_cfg.get('max_epochs') or run_cfg.train_cfg.max_iters
+            run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
+            run_cfg.work_dir = None  # set by the worker, so that a folder may be moved
+            if 'max_iters' in cfg.train_cfg:
+                run_cfg.default_hooks.logger.log_metric_by_epoch = False
+            if mode == 'resizer':
+                run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
+                                        dict(type='dsnet_mm.TrainResizerOnlyHook')]
+                run_cfg.find_unused_parameters = True
+            runs.append(Run(variant, seed, options, run_folder, text_of(run_cfg), total, metric))
+    return runs
+
+
+def is_frozen(cfg: Config) -> bool:
+    """Whether only the resizer learns in a run."""
+    return any(resolve(hook['type'], HOOKS) is TrainResizerOnlyHook
+               for hook in cfg.get('custom_hooks') or [])
+
+
+def check_config(cfg: Config) -> None:
+    """Checks that a config can be compared.
+
+    Raises:
+        ValueError: If it has no resizer, or nothing to train or to evaluate.
+    """
+    preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
+    if not is_ours(preprocessor, scope_of(cfg)):
+        kind = 'Seg' if scope_of(cfg) == 'mmseg' else 'Det'
+        name = f'Downsize{kind}DataPre{"P" if kind == "Seg" else "p"}rocessor'
+        raise ValueError(
+            f'the config has no resizer, its preprocessor is {preprocessor.get("type")}: add '
+            f'--cfg-options model.data_preprocessor.type=dsnet_mm.{name} '
+            'model.data_preprocessor.scale=0.5')
+    for key in ('default_hooks', 'train_cfg', 'val_dataloader', 'val_evaluator'):
+        if cfg.get(key) is None:
+            raise ValueError(f'the config has no {key}: a comparison trains a model of mmdet or '
+                             'mmseg, and measures on the validation set')
+
+
+def main_metric(cfg: Config) -> str:
+    """The key of the main metric of a config's evaluator.
+
+    Raises:
+        ValueError: If the evaluator is none of the known ones.
+    """
+    evaluators = cfg.val_evaluator
+    if isinstance(evaluators, dict):
+        evaluators = evaluators.get('metrics', [evaluators])
+    keys = {'VOCMetric': 'pascal_voc/mAP', 'CocoMetric': 'coco/bbox_mAP', 'IoUMetric': 'mIoU'}
+    for evaluator in evaluators:
+        metric = resolve(evaluator['type'], METRICS, scope_of(cfg))
+        key = keys.get(getattr(metric, '__name__', metric))
+        if key is not None:
+            return key
+    raise ValueError(f'say with --metric which value of {evaluators[0]["type"]} to compare, as the '
+                     'log of a validation names it, like coco/segm_mAP')

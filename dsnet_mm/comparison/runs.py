@@ -1,0 +1,221 @@
+"""The runs of a comparison: their files, their progress, and their processes."""
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from dsnet_mm.checkpoints import latest_checkpoint
+from dsnet_mm.files import atomic_write
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Run:
+    """One training: a variant with a seed.
+
+    Args:
+        variant (str): Name of the variant.
+        seed (int): Seed of the training.
+        options (dict): The options that the variant sets in the config.
+        folder (Path): Folder for logs, checkpoints and the result.
+        config (str): Text of its config.
+        total (int): Epochs or iterations of the training.
+        metric (str): Key of the metric to show, as the evaluator names it.
+    """
+
+    def __init__(self, variant: str, seed: int, options: dict, folder: Path, config: str,
+                 total: int, metric: str) -> None:
+        self.variant, self.seed, self.options, self.folder = variant, seed, options, folder
+        self.config, self.total, self.metric = config, total, metric
+        # Beside the folder: mmengine writes its own copy into it.
+        self.config_file = folder.with_name(f'{folder.name}.py')
+        self.log = folder / 'output.log'
+        self.process: subprocess.Popen
+        self.slot = 0
+
+    def __str__(self) -> str:
+        return f'{self.variant}, seed {self.seed}'
+
+    def check(self) -> None:
+        """Checks that its folder may be used.
+
+        Raises:
+            ValueError: If there is a result or a checkpoint of another run in it.
+        """
+        if not self.config_file.exists() or self.config_file.read_text() == self.config:
+            return
+        if self.result() or self.checkpoint():
+            raise ValueError(f'{self.folder} holds a run of another config or of other options: '
+                             'choose another --work-dir, or start over with --fresh')
+
+    def prepare(self) -> None:
+        """Creates its folder and writes its config."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(self.config)
+
+    def clear(self) -> None:
+        """Deletes its config and its folder."""
+        self.config_file.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def result(self) -> dict:
+        """The contents of result.json; empty if the run is not finished."""
+        file = self.folder / 'result.json'
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def checkpoint(self) -> str | None:
+        """Path of the latest checkpoint; None if there is none."""
+        return latest_checkpoint(self.folder)
+
+    def records(self) -> list[dict]:
+        """The scalars that mmengine logged, over all resumptions."""
+        return [json.loads(line) for file in self._scalars()
+                for line in file.read_text().splitlines() if line.endswith('}')]
+
+    def done(self) -> int:
+        """The number of finished epochs or iterations."""
+        if self.result():
+            return self.total
+        return max((r.get('epoch', r.get('step', 0)) for r in self.records()), default=0)
+
+    def curve(self) -> list[list[float]]:
+        """The metric after each validation during training: (epoch or iteration, value)."""
+        points = {r['step']: r[self.metric] for r in self.records() if self.metric in r}
+        return [[step, points[step]] for step in sorted(points)]
+
+    def seconds(self) -> float:
+        """Wall time in seconds, over all resumptions."""
+        return sum(file.stat().st_mtime - _started(file.parents[1].name)
+                   for file in self._scalars())
+
+    def end_of_log(self) -> str:
+        """The last lines of its log."""
+        return '\n'.join(self.log.read_text().splitlines()[-20:])
+
+    def start(self, launcher: str, processes: int, lock: IO) -> None:
+        """Starts its worker, which resumes from the latest checkpoint.
+
+        Args:
+            launcher (str): ``'none'``, or ``'pytorch'`` for several processes.
+            processes (int): The number of processes, or of GPUs that the runs share.
+            lock (IO): The lock of :func:`locked`, which the worker keeps open.
+        """
+        # One thread each: two runs side by side beat one with two threads. The other settings
+        # keep glibc from handing big blocks back to the system after every operation.
+        environment = dict(
+            dict(OMP_NUM_THREADS='1', MALLOC_MMAP_THRESHOLD_='1000000000',
+                 MALLOC_TRIM_THRESHOLD_='4000000000'),
+            **os.environ)
+        command = [sys.executable, '-m']
+        if launcher == 'pytorch':
+            command += ['torch.distributed.run', '--standalone',
+                        f'--nproc-per-node={processes}', '-m']
+        elif processes > 1:  # several GPUs, one for each run
+            visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+            gpus = visible.split(',') if visible else [str(i) for i in range(processes)]
+            environment['CUDA_VISIBLE_DEVICES'] = gpus[self.slot % len(gpus)]
+        command += ['dsnet_mm.comparison.worker', str(self.config_file), '--launcher', launcher,
+                    '--parent', str(os.getpid())]
+        with self.log.open('a') as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log,
+                                            stderr=subprocess.STDOUT, pass_fds=[lock.fileno()])
+
+    def _scalars(self) -> list[Path]:
+        return sorted(self.folder.glob('*/vis_data/scalars.json'))
+
+
+def write_json(file: Path, content: dict) -> None:
+    """Writes a JSON file atomically."""
+    with atomic_write(file) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+
+
+def _started(timestamp: str) -> float:
+    return datetime.strptime(timestamp, '%Y%m%d_%H%M%S').timestamp()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[IO]:
+    """Locks a folder against other comparisons, until all workers have ended.
+
+    Raises:
+        ValueError: If another comparison has locked it.
+    """
+    with (folder / 'lock').open('w') as lock:
+        for _ in range(5):  # workers need a second to notice that their comparison was killed
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(1)
+        else:
+            raise ValueError(f'another comparison is running in {folder}: wait for it, or choose '
+                             'another --work-dir')
+        yield lock
+
+
+def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO) -> list[Run]:
+    """Runs all that are not finished, a few at a time, and shows their progress.
+
+    Args:
+        runs (list[Run]): The runs, in their order.
+        jobs (int): The number of runs at a time.
+        launcher (str): ``'none'``, or ``'pytorch'`` for several processes a run.
+        processes (int): The number of processes a run, or of GPUs that the runs share.
+        lock (IO): The lock of :func:`locked`.
+
+    Returns:
+        list[Run]: The runs that failed.
+    """
+    waiting = [run for run in runs if not run.result()]
+    running: list[Run] = []
+    failed: list[Run] = []
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+               TextColumn('{task.fields[value]}'), TimeRemainingColumn())
+    with Progress(*columns, speed_estimate_period=3600) as progress:
+        tasks = {run: progress.add_task(str(run), total=run.total, start=False, value='')
+                 for run in runs}
+        whole = progress.add_task('all', total=sum(run.total for run in runs), value='')
+
+        def show(run: Run) -> None:
+            curve = run.curve()
+            progress.update(tasks[run], completed=run.done(),
+                            value=f'{run.metric} {curve[-1][1]:.4g}' if curve else '')
+            progress.update(whole, completed=sum(task.completed for task in progress.tasks
+                                                 if task.id != whole))
+
+        for run in runs:
+            show(run)
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    run = waiting.pop(0)
+                    run.slot = min(set(range(jobs)) - {other.slot for other in running})
+                    run.start(launcher, processes, lock)
+                    progress.start_task(tasks[run])
+                    running.append(run)
+                time.sleep(1)
+                for run in list(running):
+                    code = run.process.poll()
+                    show(run)
+                    if code is None:
+                        continue
+                    running.remove(run)
+                    if not run.result():
+                        failed.append(run)
+                        progress.update(tasks[run], description=f'[red]{run} failed[/]')
+                        progress.stop_task(tasks[run])
+        finally:
+            for run in running:
+                run.process.terminate()
+            for run in running:
+                run.process.wait()
+    return failed

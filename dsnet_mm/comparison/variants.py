@@ -1,0 +1,90 @@
+"""Variants of a config that a comparison trains: resizers, or other options."""
+import ast
+import re
+
+from dsnet_mm.config import RESIZER
+
+VARIANTS: dict[str, dict] = {
+    'bilinear': dict(type='FixedResizer', mode='bilinear'),
+    'bicubic': dict(type='FixedResizer', mode='bicubic'),
+    'area': dict(type='FixedResizer', mode='area'),
+    'antialias': dict(type='FixedResizer', mode='bilinear', antialias=True),
+    'nearest': dict(type='FixedResizer', mode='nearest'),
+    # The paper's ablation without distances, which the prior knows as well.
+    'texture-only': dict(type='DownsizeNet', use_distance=False, bilinear_prior=False),
+    'downsizenet': dict(type='DownsizeNet'),
+    'downsizenet-v2': dict(type='DownsizeNetV2'),
+    'downsizenet-v2-antialias': dict(type='DownsizeNetV2', prior='antialias'),
+    'talebi-milanfar': dict(type='TalebiMilanfarResizer'),
+    'muller': dict(type='MULLER'),
+}
+
+GUIDED = 'model.decode_head.guided'  # of a GuidedHead
+UPSAMPLINGS = ('bilinear', 'guided')
+
+
+def parse_variant(text: str) -> tuple[str, dict]:
+    """Reads a variant of a config.
+
+    Args:
+        text (str): One of
+
+            - ``downsizenet`` or another name in :data:`VARIANTS`;
+            - ``downsizenet-v2+guided`` or ``downsizenet-v2+bilinear``, which also says how a config
+              with a ``GuidedHead`` upsamples its logits;
+            - ``wide={'type': 'DownsizeNet', 'channels': 32}``, a resizer's config;
+            - ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``, other options of the config.
+
+    Returns:
+        tuple[str, dict]: The variant's name and the options that it sets in the config.
+
+    Raises:
+        ValueError: If the name is unknown, or the value is not a dict of plain values.
+    """
+    name, equals, value = text.partition('=')
+    if equals:
+        # The name becomes a folder's.
+        if not re.fullmatch(r'[\w.+-]*\w', name):
+            raise ValueError(f'a variant is named with letters, digits and ._+-, got {name!r}')
+        options = _parse_dict(value)
+        return name, {RESIZER: options} if 'type' in options else options
+    resizer, plus, upsampling = name.rpartition('+')
+    if plus and upsampling in UPSAMPLINGS:
+        return name, {RESIZER: _named(resizer), GUIDED: upsampling == 'guided'}
+    return name, {RESIZER: _named(name)}
+
+
+def parse_resizer(text: str) -> tuple[str, dict]:
+    """Reads a variant that is a resizer: ``downsizenet``, or ``wide={'type': 'DownsizeNet'}``.
+
+    Returns:
+        tuple[str, dict]: The variant's name and the resizer's config.
+
+    Raises:
+        ValueError: As :func:`parse_variant`, or if it sets other options of the config.
+    """
+    name, options = parse_variant(text)
+    if options.keys() != {RESIZER}:
+        raise ValueError(f'{name} is not a resizer: use one of {", ".join(VARIANTS)}, '
+                         "or name={'type': 'DownsizeNet', ...}")
+    return name, options[RESIZER]
+
+
+def _named(name: str) -> dict:
+    if name not in VARIANTS:
+        raise ValueError(f'unknown variant {name!r}: use one of {", ".join(VARIANTS)}, '
+                         "or name={'type': 'DownsizeNet', ...} for your own")
+    return dict(VARIANTS[name])
+
+
+def _parse_dict(text: str) -> dict:
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError):
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ValueError(
+            "a variant must be name={'type': 'DownsizeNet', ...} for a resizer, or "
+            "name={'model.neck.type': 'FPN', ...} for other options of the config, a Python dict "
+            f'of plain values, without calls such as dict(...); got {text!r}')
+    return value

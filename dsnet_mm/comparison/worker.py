@@ -1,0 +1,93 @@
+"""Trains and evaluates one run of a comparison, in a process of its own.
+
+It writes ``result.json`` into the run's folder, by which the run is finished.
+"""
+import argparse
+import os
+import threading
+import time
+from pathlib import Path
+
+from dsnet_mm.checkpoints import check_file, latest_checkpoint
+from dsnet_mm.comparison.metrics import detailed, details
+from dsnet_mm.comparison.plan import is_frozen
+from dsnet_mm.comparison.runs import write_json
+from dsnet_mm.config import scope_of
+from dsnet_mm.hooks import unwrapped
+from dsnet_mm.training import out_of_memory_explained, safeguard
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+def load_run(file: Path) -> Config:
+    """Loads the config of a run; its work dir is the folder of the same name."""
+    cfg = Config.fromfile(file)
+    cfg.work_dir = str(file.with_suffix(''))
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Builds the runner of a run, as tools/train.py does."""
+    checkpoint = latest_checkpoint(cfg.work_dir)
+    if checkpoint is not None:
+        cfg.resume, cfg.load_from = True, checkpoint
+    if cfg.get('load_from'):
+        check_file(cfg.load_from)
+    safeguard(cfg)
+    cfg.test_dataloader, cfg.test_cfg = cfg.val_dataloader, dict(type='TestLoop')
+    cfg.val_evaluator = cfg.test_evaluator = detailed(cfg.val_evaluator, scope_of(cfg))
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def train_and_evaluate(cfg: Config) -> dict:
+    """Trains and evaluates a run.
+
+    Returns:
+        dict: The contents of result.json: metrics, values per class and per object size, device.
+    """
+    runner = build_runner(cfg)
+    model = unwrapped(runner)
+    if any(p.requires_grad for p in model.data_preprocessor.parameters()) or not is_frozen(cfg):
+        with out_of_memory_explained():
+            runner.train()
+    else:
+        model.init_weights()
+    metrics = runner.test()
+    if not is_main_process():
+        return {}
+    kept = details(runner.test_evaluator.metrics, metrics,
+                   runner.test_dataloader.dataset.metainfo['classes'])
+    return dict(metrics={key: float(value) for key, value in metrics.items()}, **kept,
+                device=get_device())
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when its comparison was killed."""
+    while True:
+        time.sleep(1)
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            os._exit(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', type=Path)
+    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
+    parser.add_argument('--parent', type=int, required=True, help='process to end with')
+    args = parser.parse_args()
+    threading.Thread(target=_end_with, args=[args.parent], daemon=True).start()
+    cfg = load_run(args.config)
+    cfg.launcher = args.launcher
+    result = train_and_evaluate(cfg)
+    if is_main_process():
+        write_json(Path(cfg.work_dir) / 'result.json', result)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,6 @@
+"""Pictures of what a resizer does, after and during training."""
+from dsnet_mm.visualization.hook import DownsizeVisualizationHook
+from dsnet_mm.visualization.maps import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
+
+__all__ = ['COLORMAPS', 'DownsizeVisualizationHook', 'coefficient_maps', 'image_to_rgb',
+           'map_to_rgb']

@@ -1,0 +1,113 @@
+"""A hook that shows during training what the resizer does."""
+from typing import Any
+
+from dsnet_mm.hooks import unwrapped
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.registry import HOOKS
+from dsnet_mm.resizers import ConvexResizer
+from dsnet_mm.resizers.size import size_of
+from dsnet_mm.visualization.maps import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
+
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import Tensor
+
+
+@HOOKS.register_module()
+class DownsizeVisualizationHook(Hook):
+    """Shows during training what the resizer does to the first images of the validation set.
+
+    ::
+
+        custom_hooks = [dict(type='dsnet_mm.DownsizeVisualizationHook', interval=5)]
+
+    The visualizer's backends (files, TensorBoard, ...) get ``resizer_<i>_small``, the small image,
+    and for a ``ConvexResizer`` ``resizer_<i>_argmax``, ``_entropy`` and ``_distance``, the maps of
+    :func:`coefficient_maps` in fixed colours, dark for 0, so that steps compare.
+
+    Args:
+        interval (int): Epochs or iterations from one showing to the next, at least: the first
+            validation is shown, and then each that is this far from the last one shown.
+        by_epoch (bool): Count epochs; ``False`` counts iterations, which an
+            ``IterBasedTrainLoop`` needs.
+        num_images (int): How many images to show.
+        channel_order (str): ``'bgr'``, as mmcv loads images, or ``'rgb'``.
+
+    Raises:
+        ValueError: If an argument is out of range, if the model's preprocessor has no resizer, or
+            if epochs are to be counted in a training that has none.
+    """
+
+    def __init__(self,
+                 interval: int = 1,
+                 by_epoch: bool = True,
+                 num_images: int = 1,
+                 channel_order: str = 'bgr') -> None:
+        for name, value in (('interval', interval), ('num_images', num_images)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'{name} must be a positive integer, got {value!r}')
+        if channel_order not in ('bgr', 'rgb'):
+            raise ValueError(f"channel_order must be 'bgr' or 'rgb', got {channel_order!r}")
+        self.interval = interval
+        self.by_epoch = by_epoch
+        self.num_images = num_images
+        self.channel_order = channel_order
+        self._next: int | None = None  # only training counts
+        self._left = 0
+
+    def before_run(self, runner: Runner) -> None:
+        _preprocessor(runner)
+
+    def before_train(self, runner: Runner) -> None:
+        if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise ValueError('DownsizeVisualizationHook counts epochs, but an IterBasedTrainLoop '
+                             'has none: set by_epoch=False and interval in iterations')
+        self._next = 0
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self._left = 0
+        if self._next is not None and self._step(runner) >= self._next:
+            self._left = self.num_images
+            self._next = self._step(runner) + self.interval
+
+    @master_only
+    @torch.no_grad()
+    def after_val_iter(self,
+                       runner: Runner,
+                       batch_idx: int,
+                       data_batch: Any = None,
+                       outputs: list | None = None) -> None:
+        for image in data_batch['inputs'][:self._left]:
+            prefix = f'resizer_{self.num_images - self._left}'
+            for name, picture in self._pictures(_preprocessor(runner), image).items():
+                runner.visualizer.add_image(f'{prefix}_{name}', picture, self._step(runner))
+            self._left -= 1
+
+    def _step(self, runner: Runner) -> int:
+        return runner.epoch if self.by_epoch else runner.iter
+
+    def _pictures(self, preprocessor: DownsizeMixin, image: Tensor) -> dict[str, np.ndarray]:
+        image = preprocessor.cast_data(image)
+        [small] = preprocessor.resize([image])
+        pictures = dict(small=image_to_rgb(small, self.channel_order))
+        net = preprocessor.resizer
+        if isinstance(net, ConvexResizer):
+            images, size = image[None].to(small.dtype), size_of(small)
+            highest = dict(argmax=len(net.prior(images, size)) - 1)
+            for name, values in coefficient_maps(net, images, size).items():
+                pictures[name] = map_to_rgb(values[0], COLORMAPS[name], highest.get(name, 1))
+        return pictures
+
+
+def _preprocessor(runner: Runner) -> DownsizeMixin:
+    preprocessor = getattr(unwrapped(runner), 'data_preprocessor', None)
+    if not isinstance(preprocessor, DownsizeMixin):
+        raise ValueError(
+            "DownsizeVisualizationHook needs a resizer to show, but the model's data_preprocessor "
+            f"is a {type(preprocessor).__name__}: set its type to "
+            "'dsnet_mm.DownsizeDetDataPreprocessor' or 'dsnet_mm.DownsizeSegDataPreProcessor', "
+            'or drop the hook')
+    return preprocessor

@@ -1,0 +1,166 @@
+"""A page that compares what resizers do to an image."""
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dsnet_mm.config import scope_of
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.resizers import ConvexResizer
+from dsnet_mm.resizers.size import size_of
+from dsnet_mm.visualization.maps import COLORMAPS, coefficient_maps, image_to_rgb
+
+import cv2
+import matplotlib
+import mmcv
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+CAPTIONS = {
+    'argmax': 'heaviest neighbour',
+    'entropy': 'entropy of the weights',
+    'distance': 'distance to the prior',
+}
+
+
+class Large(NamedTuple):
+    """An image before it is resized.
+
+    Attributes:
+        image (Tensor): (C, H, W) as the pipeline hands it on.
+        shape (tuple[int, int]): Height and width of the original image in pixels.
+        extent (tuple[float, ...]): Left, right, bottom and top side of ``image`` in pixels of the
+            original image.
+    """
+    image: Tensor
+    shape: tuple[int, int]
+    extent: tuple[float, float, float, float]
+
+
+def build_pipeline(cfg: Config) -> Compose:
+    """The config's test pipeline for an image that is loaded and has no annotations."""
+    loader, *transforms = (transform for transform in get_test_pipeline_cfg(cfg)
+                           if 'Annotations' not in str(transform.type))
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
+        return Compose([{**loader, 'type': 'LoadImageFromNDArray'}, *transforms])
+
+
+def load_image(path: Path, pipeline: Compose) -> Large:
+    """Loads an image as the resizers get it.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    try:
+        original = mmcv.imread(str(path))
+    except (OSError, cv2.error) as error:
+        raise OSError(f'cannot read the image {path}: {error}') from None
+    if original is None:
+        raise OSError(f'cannot read the image {path}: it is no image, or of no known format')
+    data = pipeline(dict(img=original, img_id=0))
+    meta = data['data_samples'].metainfo
+    x_factor, y_factor = meta.get('scale_factor', (1, 1))
+    top, _, left, _ = meta.get('border', (0, 0, 0, 0))  # of CenterNet, which centres in padding
+    height, width = data['inputs'].shape[-2:]
+    return Large(data['inputs'], original.shape[:2],
+                 (-left / x_factor, (width - left) / x_factor,
+                  (height - top) / y_factor, -top / y_factor))
+
+
+def shrink(preprocessor: DownsizeMixin, resizer: nn.Module, image: Tensor) -> Tensor:
+    """Resizes an image (C, H, W) by the preprocessor with another resizer, to (C, h, w)."""
+    preprocessor.resizer = resizer
+    [small] = preprocessor.resize([image])
+    return small
+
+
+def check_crop(crop: list[int], large: Large, path: Path) -> None:
+    """Raises:
+        ValueError: If the crop (x, y, width, height) is not inside the image.
+    """
+    (x, y, width, height), (rows, columns) = crop, large.shape
+    if not (0 <= x < x + width <= columns and 0 <= y < y + height <= rows):
+        raise ValueError(f'--crop {x} {y} {width} {height} (X Y W H) is not inside {path}, which '
+                         f'is {columns}x{rows} pixels')
+
+
+def most_different(smalls: list[Tensor], large: Large) -> Sequence[float]:
+    """The crop (x, y, width, height), a quarter of each side, in which the images differ most."""
+    stacked = torch.stack(smalls)
+    spread = (stacked.amax(dim=0) - stacked.amin(dim=0)).mean(dim=0)
+    (h, w), (left, right, bottom, top) = spread.shape, large.extent
+    window = max(1, h // 4), max(1, w // 4)
+    means = F.avg_pool2d(spread[None], window, stride=1)[0]
+    row, column = divmod(int(means.argmax()), means.shape[1])
+    x_pixel, y_pixel = (right - left) / w, (bottom - top) / h
+    return [left + column * x_pixel, top + row * y_pixel, window[1] * x_pixel, window[0] * y_pixel]
+
+
+def draw_image(axes: Axes, image: Tensor, large: Large, title: str) -> None:
+    axes.imshow(image_to_rgb(image), extent=large.extent)
+    axes.set_title(f'{title}, {image.shape[2]}×{image.shape[1]}', fontsize=10)
+
+
+def draw_crop(axes: Axes, image: Tensor, large: Large, crop: Sequence[float]) -> None:
+    x, y, width, height = crop
+    axes.imshow(image_to_rgb(image), extent=large.extent, interpolation='nearest')
+    axes.set(xlim=(x, x + width), ylim=(y + height, y))
+
+
+def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float) -> None:
+    colors, low, high = matplotlib.colormaps[COLORMAPS[kind]], 0., highest
+    if kind == 'argmax':
+        colors, low, high = colors.resampled(int(highest) + 1), -0.5, highest + 0.5
+    shown = axes.imshow(values.numpy(), cmap=colors, vmin=low, vmax=high, extent=large.extent,
+                        interpolation='nearest' if kind == 'argmax' else 'auto')
+    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+    bar.ax.tick_params(labelsize=8)
+    if kind == 'argmax' and highest == 3:
+        bar.set_ticks(range(4), labels='↖↗↙↘')
+        bar.ax.tick_params(labelsize=12)
+        bar.ax.invert_yaxis()
+
+
+def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module], large: Large,
+              crop: Sequence[float] | None) -> Figure:
+    """Images in the first row, crops in the second, and maps of each network's coefficients."""
+    smalls = {name: shrink(preprocessor, net, large.image) for name, net in resizers.items()}
+    magnified = crop or most_different(list(smalls.values()), large)
+    maps, neighbours = {}, {}
+    for name, net in resizers.items():
+        if isinstance(net, ConvexResizer):
+            images, size = large.image[None].to(smalls[name].dtype), size_of(smalls[name])
+            maps[name] = coefficient_maps(net, images, size)
+            neighbours[name] = len(net.prior(images, size))
+    # At least a hundredth, or rounding errors would look like something.
+    farthest = max([0.01, *(float(values['distance'].max()) for values in maps.values())])
+
+    rows, columns = 2 + len(maps), max(1 + len(resizers), len(CAPTIONS) * bool(maps))
+    height, width = large.shape
+    figure = Figure(figsize=(3.4 * columns, rows * (2.7 * height / width + 0.4)),
+                    layout='constrained')
+
+    def axes(row: int, column: int) -> Axes:
+        panel = figure.add_subplot(rows, columns, 1 + row * columns + column)
+        panel.tick_params(labelsize=8)
+        return panel
+
+    for column, (name, image) in enumerate({'high resolution': large.image, **smalls}.items()):
+        draw_image(axes(0, column), image, large, name)
+        draw_crop(axes(1, column), image, large, magnified)
+    x, y, *sides = magnified
+    figure.axes[0].add_patch(Rectangle((x, y), *sides, fill=False, color='red'))
+    for row, (name, values) in enumerate(maps.items(), 2):
+        highest = dict(argmax=neighbours[name] - 1, entropy=1, distance=farthest)
+        for column, (kind, caption) in enumerate(CAPTIONS.items()):
+            panel = axes(row, column)
+            draw_map(panel, kind, values[kind][0], large, highest[kind])
+            panel.set_title(f'{name}: {caption}', fontsize=10)
+    return figure

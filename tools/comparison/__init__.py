@@ -1,1 +1,0 @@
-"""What tools/compare.py is made of."""
