@@ -41,11 +41,11 @@ def build_resizer(cfg: dict) -> nn.Module:
     """Builds a resizer from its config.
 
     Args:
-        cfg (dict): ``type`` is a resizer of this package (default ``'DownsizeNet'``, or that of the
-            trained resizer that ``weights`` names), or any module
-            registered with mmengine, with its scope (``'mmdet.MyResizer'``), whose forward takes
-            images (N, C, H, W), floating-point or unsigned 8-bit, and a size (h, w), and returns
-            floating-point ones. The rest are its arguments.
+        cfg (dict): ``type`` is a resizer of this package; by default that of the trained resizer in
+            ``weights``, or ``'DownsizeNet'``. It may also be any module registered with mmengine,
+            with its scope (``'mmdet.MyResizer'``), whose forward takes images (N, C, H, W),
+            floating-point or unsigned 8-bit, and a size (h, w), and returns floating-point images.
+            The other keys are its arguments.
 
     Raises:
         ValueError: If the type is unknown.
