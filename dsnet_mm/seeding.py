@@ -4,9 +4,9 @@ mmengine seeds once: what a step draws then depends on all steps before it, on t
 loading workers, and on whether the training was interrupted.
 
 The workers of a DataLoader get nothing but the indices of their samples. So each index carries its
-place in the training (:class:`_NumberedSampler`), by which a worker seeds before it loads the sample
-(:class:`_SeededItems`). A DataLoader lets neither its data set nor its batch sampler be replaced;
-the one's ``__getitems__`` and the other's ``sampler`` are set instead.
+place in the training (:class:`_NumberedSampler`), by which a worker seeds before it loads the
+sample (:class:`_SeededItems`). A DataLoader lets neither its data set nor its batch sampler be
+replaced; the one's ``__getitems__`` and the other's ``sampler`` are set instead.
 """
 import random
 from collections.abc import Iterator, Sequence

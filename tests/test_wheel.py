@@ -82,3 +82,4 @@ def test_mim_searches_every_config():
     assert {model['In Collection'] for model in metafile['Models']} == {
         collection['Name'] for collection in metafile['Collections']}
     assert all(model['Name'] == Path(model['Config']).stem for model in metafile['Models'])
+    assert all((ROOT / collection['README']).is_file() for collection in metafile['Collections'])
