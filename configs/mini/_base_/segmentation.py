@@ -1,4 +1,4 @@
-# How the mini segmenters train, from random weights: minutes on two CPU cores.
+# The schedule of the mini segmenters, from random weights: minutes on two CPU cores.
 _base_ = ['../../_base_/models/encoder_decoder.py', 'mmseg::_base_/default_runtime.py']
 
 optim_wrapper = dict(
