@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill and a full disk, and files that are none."""
+"""Checkpoints that survive a kill and a full disk, and checks of checkpoint files."""
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,19 +14,19 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-# How PyTorch's files begin: a zip archive, or since before 1.6 a pickled number.
+# First bytes of PyTorch's files: a zip archive, or before version 1.6 a pickled number.
 _ZIP, _OLD = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
 
 @register_backend('dsnet_mm')
 class WholeFileBackend(LocalBackend):
-    """mmengine's local disk, where a file is written whole or not at all."""
+    """mmengine's backend for the local disk, which writes a file completely or not at all."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes a file; if that fails, the one that was there stays.
 
         Raises:
-            OSError: If the disk is full, or does not let itself be written.
+            OSError: If the disk is full, or cannot be written to.
         """
         with atomic_write(filepath) as unfinished:
             super().put(obj, str(unfinished))
@@ -34,13 +34,14 @@ class WholeFileBackend(LocalBackend):
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, which always leaves a whole checkpoint to go on from::
+    """mmengine's ``CheckpointHook``, which always leaves a complete checkpoint to resume from::
 
         default_hooks = dict(checkpoint=dict(type='dsnet_mm.SafeCheckpointHook', interval=1))
 
-    On the local disk a file is written whole or not at all, and as mmengine deletes the oldest
-    checkpoint before it saves the next, at least two are kept. What it saves will load again, and
-    what it loads it checks against the model. Its arguments are those of ``CheckpointHook``.
+    On the local disk a file is written completely or not at all, and as mmengine deletes the oldest
+    checkpoint before it saves the next, at least two are kept. Before saving it checks that the
+    checkpoint can be loaded again, after loading that it fits the model. Its arguments are those of
+    ``CheckpointHook``.
     """
 
     backend_args: dict | None
@@ -55,7 +56,7 @@ class SafeCheckpointHook(CheckpointHook):
             self.max_keep_ckpts = 2
 
     def before_train(self, runner: Runner) -> None:
-        """Checks what will be saved, as far as it is there.
+        """Checks those parts of a checkpoint that exist before the training.
 
         Raises:
             TypeError: As :meth:`before_save_checkpoint`.
@@ -70,10 +71,10 @@ class SafeCheckpointHook(CheckpointHook):
                               for name, group in named}))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leaves out schedulers' functions, which they have from the config, and checks the rest.
+        """Removes the schedulers' functions, which the config restores, and checks the rest.
 
         Raises:
-            TypeError: If there is more in the checkpoint than data, which would not load again.
+            TypeError: If the checkpoint holds more than data, and could not be loaded again.
         """
         schedulers = checkpoint.get('param_schedulers') or []
         groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
@@ -84,11 +85,12 @@ class SafeCheckpointHook(CheckpointHook):
         weights_only.check_data(checkpoint, 'checkpoint')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Checks what was loaded, and brings a resizer's weights to where the model has its own.
+        """Checks that a checkpoint fits the model, and renames the resizer's weights where the
+        model has its resizer elsewhere.
 
         Raises:
-            ValueError: If it has no weight of the model; to resume from, if it is no checkpoint of
-                a training, or the model is another one.
+            ValueError: If no weight in it fits the model; in resuming, also if it is no checkpoint
+                of a training, or not one of this model.
         """
         file = runner._load_from or runner.work_dir
         if not isinstance(checkpoint, dict):
@@ -98,7 +100,7 @@ class SafeCheckpointHook(CheckpointHook):
         found = taken(model, state)
         used = {id(value) for value in found.values()} & {id(value) for value in state.values()}
         unused = {name: value for name, value in state.items() if id(value) not in used}
-        # mmengine drops the prefix, of distributed training and of test-time augmentation.
+        # mmengine drops this prefix, which distributed training and test-time augmentation add.
         own = {name.removeprefix('module.'): value for name, value in model.state_dict().items()}
         other = [name for name, value in own.items()
                  if getattr(found.get(name), 'shape', None) != value.shape]
@@ -131,16 +133,16 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     file = Path(folder) / Path(record.read_text().strip()).name  # the folder may have been moved
     if file.is_file():
         return str(file)
-    # Killed while it wrote the name.
+    # The training was killed while it wrote the name.
     files = [*Path(folder).glob('epoch_*.pth'), *Path(folder).glob('iter_*.pth')]
     return str(max(files, key=lambda file: file.stat().st_mtime_ns)) if files else None
 
 
 def check_file(checkpoint: str | Path) -> None:
-    """Checks that a file is a whole checkpoint, without loading it.
+    """Checks that a file is a complete checkpoint, without loading it.
 
     Args:
-        checkpoint (str | Path): The file; what has ``://`` in its name is left to mmengine.
+        checkpoint (str | Path): The file; a URL is left to mmengine.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -1,4 +1,4 @@
-"""Loading the config of a run, and building what it describes."""
+"""Loading configs, and building the models that they describe."""
 import copy
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from torch import nn
 
 RESIZER = 'model.data_preprocessor.resizer'
 
-# The files that stand in for weights on OpenMMLab's server, in the folder DSNET_MM_PRETRAINED.
+# Weights on OpenMMLab's server, and the files in the folder DSNET_MM_PRETRAINED that replace them.
 LOCAL_WEIGHTS = {
     'open-mmlab://mmdet/mobilenet_v2': 'mobilenet_v2_imagenet.pth',
     'mmcls://mobilenet_v2': 'mobilenet_v2_imagenet_mmseg.pth',
@@ -43,29 +43,27 @@ def load_config(config: str, options: dict | None = None) -> Config:
 def merge_options(cfg: Config, options: dict) -> None:
     """Merges options into a config.
 
-    On top of what OpenMMLab's tools do, two settings hold wherever the config repeats them, and a
-    third takes what belongs to it along:
+    OpenMMLab's tools do the same, but for three options:
 
-    - ``data_root`` among the options replaces the config's own data root in every data set and
-      in every path below it, such as the evaluators' annotation files;
-    - the model's ``data_preprocessor`` also becomes the top-level one, which most mmseg configs
-      have besides and which wins in test-time augmentation;
-    - another type of resizer among the options replaces the config's resizer, with all that was
-      set for it.
+    - ``data_root`` replaces the config's data root in every data set and in every path below it,
+      such as the evaluators' annotation files;
+    - the model's ``data_preprocessor`` is copied to the top level if there is one, as in most
+      mmseg configs: test-time augmentation reads that one;
+    - another type of resizer replaces the config's resizer together with its arguments.
 
-    Where the environment variable ``DSNET_MM_PRETRAINED`` names a folder, its files then replace
-    the checkpoints of :data:`LOCAL_WEIGHTS` wherever the config names them.
+    If the environment variable ``DSNET_MM_PRETRAINED`` names a folder, its files replace the
+    checkpoints of :data:`LOCAL_WEIGHTS` wherever the config names them.
 
     Args:
-        cfg (Config): Is changed.
+        cfg (Config): The config, which is changed in place.
         options (dict): The key-value pairs of ``--cfg-options``.
 
     Raises:
-        FileNotFoundError: If such a file is not in the folder ``DSNET_MM_PRETRAINED``.
+        FileNotFoundError: If the folder ``DSNET_MM_PRETRAINED`` lacks one of these files.
         ValueError: If ``data_root`` is set for a config without one, or only the top-level
             preprocessor is one of this package.
     """
-    options = copy.deepcopy(options)  # mmengine takes some of it along, and some away
+    options = copy.deepcopy(options)  # mmengine would share it with the config, and change it
     if 'data_root' in options:
         _move_data_root(cfg, options['data_root'])
     kind = resizer_config(cfg)['type']
@@ -100,7 +98,7 @@ def build_model(cfg: Config, module: dict | None = None) -> nn.Module:
     """Builds a module in the scope of a config, outside a Runner.
 
     Args:
-        cfg (Config): Of the model.
+        cfg (Config): The whole config.
         module (dict, optional): The module's config; by default ``cfg.model``.
     """
     with in_scope(cfg, MODELS) as registry:
@@ -109,7 +107,7 @@ def build_model(cfg: Config, module: dict | None = None) -> nn.Module:
 
 @contextmanager
 def in_scope(cfg: Config, registry: Registry) -> Iterator[Registry]:
-    """Names without a scope are looked up as the config means them, in the registry it gives."""
+    """Looks up names without a scope as the config means them; gives the registry to build with."""
     scope = scope_of(cfg)
     with DefaultScope.overwrite_default_scope(scope):
         with registry.switch_scope_and_registry(scope) as own:
@@ -117,16 +115,15 @@ def in_scope(cfg: Config, registry: Registry) -> Iterator[Registry]:
 
 
 def resolve(kind: Any, registry: Registry, scope: str | None = None) -> Any:
-    """What a ``type`` in a config stands for, whether it names a class or, as in configs with
-    ``read_base``, is one.
+    """The class of a ``type`` in a config, which names it or, in configs with ``read_base``, is it.
 
     Args:
         kind (Any): The type.
-        registry (Registry): Of mmengine.
-        scope (str, optional): Where names without a scope are looked up first.
+        registry (Registry): One of mmengine's own, such as ``MODELS``.
+        scope (str, optional): The scope of names without one.
 
     Returns:
-        Any: The class; what was given if it is a name that nothing is registered by.
+        Any: The class, or the name itself if nothing is registered under it.
     """
     if not isinstance(kind, str):
         return kind
@@ -138,9 +135,10 @@ def resolve(kind: Any, registry: Registry, scope: str | None = None) -> Any:
 
 
 def text_of(cfg: Config) -> str:
-    """The text of a config, as mmengine writes it, but classes by paths where it finds them again.
+    """The text of a config as mmengine writes it, but with a path for every class that can be
+    imported again.
 
-    mmengine's own path of mmdet's L1Loss leads through a function with the name of a module.
+    mmengine's own path of mmdet's L1Loss cannot: a function on it hides a module of the same name.
     """
     return Config(_map_leaves(cfg._to_lazy_dict(), (LazyObject, LazyAttr, type), _path)).pretty_text
 
@@ -157,7 +155,7 @@ def _path(lazy: Any) -> Any:
 
 
 def scope_of(cfg: Config) -> str | None:
-    """The scope of names without one: the config's own, or the package of its model's class."""
+    """The scope of a config's names without one: its default, or the package of its model."""
     scope = cfg.get('default_scope')
     if scope is not None:
         return scope
@@ -167,7 +165,7 @@ def scope_of(cfg: Config) -> str | None:
 
 
 def is_ours(preprocessor: dict, scope: str | None = None) -> bool:
-    """Whether a preprocessor's config is of one with a resizer."""
+    """Whether a config describes a preprocessor with a resizer."""
     kind = resolve(preprocessor.get('type'), MODELS, scope)
     return isinstance(kind, type) and issubclass(kind, DownsizeMixin)
 
@@ -204,9 +202,9 @@ def _use_local_weights(cfg: Config, folder: Path) -> None:
 
 
 def _map_leaves(node: Any, kind: type | tuple[type, ...], function: Callable) -> Any:
-    """Applies a function to all of a kind below a node, in place where it is a dict."""
+    """Applies a function to all values of a type below a node; dicts are changed in place."""
     if isinstance(node, dict):
-        for key, value in dict.items(node):  # ConfigDict's own would import what is not used
+        for key, value in dict.items(node):  # ConfigDict.items() would import every lazy object
             node[key] = _map_leaves(value, kind, function)
     elif isinstance(node, (list, tuple)):
         return type(node)(_map_leaves(value, kind, function) for value in node)

@@ -1,4 +1,4 @@
-"""Hooks of a training with a resizer: where it must be, and training it alone."""
+"""Hooks that train the resizer alone, and that check that it is used."""
 import warnings
 from collections.abc import Sequence
 
@@ -13,7 +13,8 @@ from mmengine.structures import BaseDataElement
 
 @HOOKS.register_module()
 class TrainResizerOnlyHook(Hook):
-    """Trains the resizer and leaves the model behind it as it is, its statistics included.
+    """Trains the resizer and leaves the model behind it as it is, statistics of
+    normalisation included.
 
     It adapts a trained model to a smaller input without touching it::
 
@@ -44,8 +45,11 @@ class TrainResizerOnlyHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: dict | None = None) -> None:
-        """Keeps layers (normalisation, dropout, attention) as at test. Backbones and heads, which
-        are mmengine's modules, stay in training mode: some compute losses in no other."""
+        """Puts the model's layers (normalisation, dropout, attention) into evaluation mode.
+
+        Backbones and heads, which are mmengine's modules, stay in training mode, as some compute
+        losses in that mode only.
+        """
         model = unwrapped(runner)
         kept = set(model.data_preprocessor.modules())
         for module in model.modules():
@@ -55,7 +59,7 @@ class TrainResizerOnlyHook(Hook):
 
 @HOOKS.register_module()
 class CheckResizerHook(Hook):
-    """Finds resizers that nothing calls, and windows of slide inference that are no windows::
+    """Finds resizers that are never called, and slide inference that sees the whole image at once::
 
         custom_hooks = [dict(type='dsnet_mm.CheckResizerHook')]
     """
@@ -63,10 +67,10 @@ class CheckResizerHook(Hook):
     _first = _warned = False
 
     def before_train(self, runner: Runner) -> None:
-        """Looks where resizers are.
+        """Checks where the resizers are.
 
         Raises:
-            ValueError: If one is in a model within the model, whose preprocessor nothing calls.
+            ValueError: If one is in a model within the model, whose preprocessor is never called.
         """
         model = unwrapped(runner)
         wraps = hasattr(model.data_preprocessor, 'data_preprocessor')
@@ -82,7 +86,7 @@ class CheckResizerHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Looks, once, whether all resizers were used.
+        """Checks after the first iteration that all resizers were used.
 
         Raises:
             ValueError: If one was not.
@@ -105,7 +109,7 @@ class CheckResizerHook(Hook):
         self._check_window(runner, outputs or [])
 
     def _check_window(self, runner: Runner, outputs: Sequence[BaseDataElement]) -> None:
-        """Warns, once, of a window of mmseg's slide inference that is larger than the image."""
+        """Warns once if the window of mmseg's slide inference is larger than the image."""
         model = unwrapped(runner)
         model = model.module if isinstance(model, BaseTTAModel) else model
         test_cfg = getattr(model, 'test_cfg', None) or {}
@@ -129,5 +133,5 @@ def _preprocessors(model: BaseModel) -> dict[str, DownsizeMixin]:
 
 
 def unwrapped(runner: Runner) -> BaseModel:
-    """A runner's model, without what distributed training wraps it in."""
+    """A runner's model without its wrapper for distributed training."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

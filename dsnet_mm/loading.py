@@ -39,13 +39,13 @@ def load_resizer(config: dict, path: str) -> nn.Module:
 
 
 def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that a model would load, by its own names. Nothing is loaded.
+    """The weights that a model would load, by the model's names; nothing is loaded.
 
-    The model itself is asked, as some rename what they are given: mmdet's SemiBaseDetector makes a
-    student and a teacher of a detector.
+    The model's own loading finds them, as some models rename weights: mmdet's SemiBaseDetector
+    loads a detector's weights into its student and its teacher.
 
     Args:
-        model (nn.Module): Stays as it is.
+        model (nn.Module): The model, which is not changed.
         state (Mapping[str, Tensor]): The weights of a checkpoint.
     """
     found = {}
@@ -56,7 +56,7 @@ def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 found[prefix + name] = left.pop(prefix + name)
 
     asked = OrderedDict((name.removeprefix('module.'), value) for name, value in state.items())
-    # Versions, by which some rename.
+    # Versions of layers, by which some rename their weights.
     asked._metadata = getattr(state, '_metadata', OrderedDict())  # type: ignore[attr-defined]
     handles = [module._register_load_state_dict_pre_hook(take, with_module=True)
                for module in model.modules()]
@@ -69,8 +69,8 @@ def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def for_inner_resizer(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a checkpoint's resizer, by their names in a model that has its preprocessor
-    within another one, as semi-supervised detectors have; empty where there is nothing to move."""
+    """The weights of a checkpoint's resizer, renamed for a model whose preprocessor is inside
+    another one, as in semi-supervised detectors; empty if there is nothing to rename."""
     inner = [name for name, module in model.named_modules() if isinstance(module, DownsizeMixin)
              and name.startswith('data_preprocessor.')]
     moved = {f'{place}.resizer.{name.removeprefix(RESIZER_PREFIX)}': value for place in inner

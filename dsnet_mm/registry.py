@@ -6,6 +6,7 @@ configs need no ``custom_imports``.
 from importlib.util import find_spec
 
 from dsnet_mm import resizers
+from dsnet_mm.public import PUBLIC, RESIZERS
 from dsnet_mm.resizers import pretrained
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -16,31 +17,22 @@ from torch import nn
 
 __all__ = ['HOOKS', 'MODELS', 'TRANSFORMS', 'build_resizer']
 
-# A user of mmdet need not have mmseg, nor the other way round.
-_LOCATIONS = {
-    'mmengine': ['dsnet_mm.necks.interpolation', 'dsnet_mm.necks.downsize_neck'],
-    'mmdet': ['dsnet_mm.preprocessors.det', 'dsnet_mm.necks.fpn', 'dsnet_mm.models.vgg',
-              'dsnet_mm.models.refinedet', 'dsnet_mm.models.light_head'],
-    'mmseg': ['dsnet_mm.preprocessors.seg', 'dsnet_mm.models.fcn8s', 'dsnet_mm.models.spnet',
-              'dsnet_mm.models.sep_aspp_head', 'dsnet_mm.models.class_weighted_loss',
-              'dsnet_mm.models.guided_head'],
-}
+
+def _locations(registry: str) -> list[str]:
+    """The modules that fill a registry; without those whose package is not installed, as a user of
+    mmdet need not have mmseg, nor the other way round."""
+    return [module.name for module in PUBLIC
+            if module.registry == registry and find_spec(module.requires)]
+
 
 MODELS = Registry(
-    'model',
-    parent=MMENGINE_MODELS,
-    scope='dsnet_mm',
-    locations=[module for package, modules in _LOCATIONS.items() if find_spec(package)
-               for module in modules])
-HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope='dsnet_mm',
-    locations=['dsnet_mm.hooks', 'dsnet_mm.seeding', 'dsnet_mm.checkpoints',
-               'dsnet_mm.visualization'])
+    'model', parent=MMENGINE_MODELS, scope='dsnet_mm', locations=_locations('MODELS'))
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='dsnet_mm', locations=_locations('HOOKS'))
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='dsnet_mm',
-    locations=['dsnet_mm.transforms.pipeline'])
+    locations=_locations('TRANSFORMS'))
 
-RESIZERS = ('DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
+# They need torch alone, and so do not register themselves.
 for _name in RESIZERS:
     MODELS.register_module(_name, module=getattr(resizers, _name))
 
@@ -49,11 +41,11 @@ def build_resizer(cfg: dict) -> nn.Module:
     """Builds a resizer from its config.
 
     Args:
-        cfg (dict): ``type`` is a resizer of this package (default ``'DownsizeNet'``, or that of the
-            trained resizer that ``weights`` names), or any module
-            registered with mmengine, with its scope (``'mmdet.MyResizer'``), whose forward takes
-            images (N, C, H, W), floating-point or unsigned 8-bit, and a size (h, w), and returns
-            floating-point ones. The rest are its arguments.
+        cfg (dict): ``type`` is a resizer of this package; by default that of the trained resizer in
+            ``weights``, or ``'DownsizeNet'``. It may also be any module registered with mmengine,
+            with its scope (``'mmdet.MyResizer'``), whose forward takes images (N, C, H, W),
+            floating-point or unsigned 8-bit, and a size (h, w), and returns floating-point images.
+            The other keys are its arguments.
 
     Raises:
         ValueError: If the type is unknown.

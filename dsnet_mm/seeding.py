@@ -2,6 +2,11 @@
 
 mmengine seeds once: what a step draws then depends on all steps before it, on the number of data
 loading workers, and on whether the training was interrupted.
+
+The workers of a DataLoader get nothing but the indices of their samples. So each index carries its
+place in the training (:class:`_NumberedSampler`), by which a worker seeds before it loads the
+sample (:class:`_SeededItems`). A DataLoader lets neither its data set nor its batch sampler be
+replaced; the one's ``__getitems__`` and the other's ``sampler`` are set instead.
 """
 import random
 from collections.abc import Iterator, Sequence
@@ -29,20 +34,20 @@ class StepSeedHook(Hook):
 
     The same seed then gives the same training with any number of workers, and one that was killed
     and resumed ends as if it had not been. On a GPU that also needs
-    ``randomness=dict(deterministic=True)``. What else carries over from step to step is not in a
-    checkpoint: transforms that keep images (``CachedMosaic``), and gradients being accumulated,
-    unless checkpoints are saved where ``accumulative_counts`` is full.
+    ``randomness=dict(deterministic=True)``. Two things are lost in resuming, as no checkpoint has
+    them: the images that a transform keeps (``CachedMosaic``), and gradients being accumulated,
+    unless checkpoints are saved when ``accumulative_counts`` is reached.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Takes hold of what loads the data."""
+        """Lets the data loader number and seed its samples."""
         loader, seed = runner.train_dataloader, (runner.seed, get_rank())
         batches = loader.batch_sampler
         sampler = batches.sampler
-        # Where mmengine resumes a sampler by skipping, it does not count what it skips.
+        # Where mmengine resumes by the sampler's ``skip``, the skipped samples are never numbered.
         skips = hasattr(sampler, 'skip') and loader.batch_size is not None
         start = runner.iter * loader.batch_size if skips else 0
-        batches.sampler = _Numbered(sampler, start)
+        batches.sampler = _NumberedSampler(sampler, start)
         loader.dataset.__getitems__ = _SeededItems(loader.dataset, seed)
         restart_dataloader(runner.train_loop, loader, sampler)
 
@@ -52,24 +57,35 @@ class StepSeedHook(Hook):
 
 
 class _Index(int):
-    """Of a sample, with its place in the training: (epoch, how many came before it)."""
+    """An index with its place in the training: the epoch, and how many samples came before.
+
+    It remains a number, as batch samplers look up images by it, those of equal ratio for example.
+    """
     place: tuple[int, int]
 
 
-class _Frame(tuple):
-    """An index of several numbers, as of a video and a frame in it, with its place."""
+class _VideoIndex(tuple):
+    """The same for samplers that give the number of a video and of a frame in it."""
     place: tuple[int, int]
 
 
-class _Numbered:
-    """A sampler whose indices know their place. To ``isinstance`` it is what it wraps."""
+class _NumberedSampler:
+    """A sampler that gives its indices their place.
+
+    In everything else it is the sampler that it wraps, for ``isinstance`` too: mmdet's batch
+    samplers ask for the type.
+
+    Args:
+        sampler (Any): The sampler.
+        start (int): The number of the first sample.
+    """
 
     def __init__(self, sampler: Any, start: int) -> None:
         self.sampler, self.start = sampler, start
 
-    def __iter__(self) -> Iterator[_Index | _Frame]:
+    def __iter__(self) -> Iterator[_Index | _VideoIndex]:
         for number, index in enumerate(self.sampler, self.start):
-            index = _Frame(index) if isinstance(index, tuple) else _Index(index)
+            index = _VideoIndex(index) if isinstance(index, tuple) else _Index(index)
             index.place = getattr(self.sampler, 'epoch', 0), number
             yield index
 
@@ -85,16 +101,19 @@ class _Numbered:
 
 
 class _SeededItems:
-    """A data set's ``__getitems__``, by which PyTorch loads the samples of a batch."""
+    """The ``__getitems__`` of a data set, by which PyTorch loads the samples of a batch.
+
+    It seeds before each sample.
+    """
 
     def __init__(self, dataset: Dataset, seed: tuple[int, int]) -> None:
         self.dataset, self.seed = dataset, seed
 
-    def __call__(self, indices: Sequence[_Index | _Frame]) -> list:
+    def __call__(self, indices: Sequence[_Index | _VideoIndex]) -> list:
         items = []
         for index in indices:
             _seed(*self.seed, _DATA, *index.place)
-            plain = tuple(index) if isinstance(index, _Frame) else int(index)
+            plain = tuple(index) if isinstance(index, _VideoIndex) else int(index)
             items.append(self.dataset[plain])
         return items
 

@@ -14,7 +14,8 @@ from mmengine.utils import get_installed_path
 from skimage import data, io
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md')),
+         *sorted((ROOT / 'configs').glob('*/README.md'))]
 
 
 def commands(page: Path) -> list[list[str]]:

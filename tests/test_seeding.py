@@ -2,7 +2,7 @@
 import random
 from types import SimpleNamespace
 
-from dsnet_mm.seeding import StepSeedHook, _Numbered
+from dsnet_mm.seeding import StepSeedHook, _NumberedSampler
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_every_sample_of_every_epoch_draws_its_own(data_root, tmp_path):
 
 def test_samplers_keep_what_else_they_can():
     for sampler in (DefaultSampler(range(10), seed=3), InfiniteSampler(range(10), seed=3)):
-        numbered = _Numbered(type(sampler)(range(10), seed=3), 0)
+        numbered = _NumberedSampler(type(sampler)(range(10), seed=3), 0)
         for epoch in (0, 4):
             sampler.set_epoch(epoch), numbered.set_epoch(epoch)
             for _, index, expected in zip(range(10), numbered, sampler):

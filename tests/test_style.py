@@ -1,4 +1,4 @@
-"""Style and types of the whole project, as configured in ruff.toml and setup.cfg."""
+"""Style and types of the whole project, as configured in pyproject.toml."""
 import subprocess
 import sys
 from importlib.metadata import version

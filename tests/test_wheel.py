@@ -32,6 +32,7 @@ from mmengine.utils import get_installed_path
 site = Path(sys.argv[1])
 assert Path(dsnet_mm.__file__) == site / 'dsnet_mm/__init__.py', dsnet_mm.__file__
 assert Path(get_installed_path('dsnet_mm')) == site / 'dsnet_mm'
+assert (site / 'dsnet_mm/py.typed').is_file()
 assert pretrained.names() == ['bccd-refinedet', 'camvid-deeplabv3plus']
 dsnet_mm.DownsizeNet.from_pretrained('bccd-refinedet')
 for config in sys.argv[2:]:
@@ -132,3 +133,4 @@ def test_mim_searches_every_config():
     assert {model['In Collection'] for model in metafile['Models']} == {
         collection['Name'] for collection in metafile['Collections']}
     assert all(model['Name'] == Path(model['Config']).stem for model in metafile['Models'])
+    assert all((ROOT / collection['README']).is_file() for collection in metafile['Collections'])

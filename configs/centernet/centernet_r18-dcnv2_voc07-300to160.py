@@ -1,7 +1,7 @@
 # CenterNet in the paper's setting (Table 1): VOC2007, ResNet-18 with deformable convolutions,
 # 300x300 -> 160x160. The model is mmdet's; the schedule is that of CenterNet's authors for VOC.
 _base_ = [
-    '../_base_/models/centernet_r18-dcnv2.py', '../_base_/voc07.py',
+    '../_base_/models/centernet_r18-dcnv2.py', '../_base_/datasets/voc07.py',
     'mmdet::_base_/default_runtime.py'
 ]
 
@@ -19,18 +19,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile', to_float32=True),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    # Pads nothing: it writes the border that CenterNet's predict reads.
-    dict(
-        type='RandomCenterCropPad', ratios=None, border=None, mean=[0, 0, 0], std=[1, 1, 1],
-        to_rgb=True, test_mode=True, test_pad_mode=['size_divisor', 1]),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'border')),
-]
+test_pipeline = _base_.test_300x300_border
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

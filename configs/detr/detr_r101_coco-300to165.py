@@ -1,6 +1,6 @@
 # DETR in the paper's setting (Table 1): COCO, ResNet-101, 300x300 -> 165x165. Everything but the
 # size of the images, the depth and the one line is mmdet's.
-_base_ = ['mmdet::detr/detr_r50_8xb2-150e_coco.py']
+_base_ = ['mmdet::detr/detr_r50_8xb2-150e_coco.py', '../_base_/datasets/300x300.py']
 
 model = dict(
     data_preprocessor=dict(
@@ -8,21 +8,8 @@ model = dict(
     backbone=dict(
         depth=101, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101')))
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+train_pipeline = _base_.train_300x300
+test_pipeline = _base_.test_300x300
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

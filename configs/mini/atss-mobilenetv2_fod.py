@@ -1,4 +1,4 @@
-_base_ = ['_base_/atss-mobilenetv2.py', '_base_/fod.py']
+_base_ = ['_base_/atss-mobilenetv2.py', '../_base_/datasets/fod.py']
 
 model = dict(
     data_preprocessor=dict(target_size=(96, 96)), bbox_head=dict(num_classes=31))

@@ -1,4 +1,4 @@
-_base_ = ['_base_/deeplabv3plus-mobilenetv2.py', '_base_/camvid.py']
+_base_ = ['_base_/deeplabv3plus-mobilenetv2.py', '../_base_/datasets/camvid.py']
 
 model = dict(
     decode_head=dict(num_classes=11, loss_decode=dict(class_weight={{_base_.class_weight}})))

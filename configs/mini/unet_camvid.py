@@ -1,6 +1,6 @@
 # 0.8 G multiply-adds for 144x112 pixels, from random weights. Crops of 480x320 pixels at 0.3x need
 # no padding.
-_base_ = ['_base_/unet.py', '_base_/camvid.py']
+_base_ = ['_base_/unet.py', '../_base_/datasets/camvid.py']
 
 model = dict(
     backbone=dict(base_channels=20),

@@ -1,1 +1,1 @@
-_base_ = ['_base_/unet.py', '_base_/drive.py']
+_base_ = ['_base_/unet.py', '../_base_/datasets/drive.py']

@@ -1,7 +1,7 @@
 # RefineDet in the paper's setting (Table 1): VOC2007, VGG16, 300x300 -> 160x160. The schedule and
 # the test settings are those of RefineDet's authors, the augmentation is mmdet's for SSD on VOC.
 _base_ = [
-    '../_base_/models/refinedet_vgg16.py', '../_base_/voc07.py',
+    '../_base_/models/refinedet_vgg16.py', '../_base_/datasets/voc07.py',
     'mmdet::_base_/default_runtime.py'
 ]
 
@@ -17,20 +17,10 @@ train_pipeline = [
         saturation_range=(0.5, 1.5), hue_delta=18),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
 train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     batch_sampler=None,
     dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
 
 optim_wrapper = dict(
     type='OptimWrapper',

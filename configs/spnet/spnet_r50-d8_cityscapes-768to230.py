@@ -1,14 +1,13 @@
 # SPNet in the paper's setting (Table 2): Cityscapes, ResNet-50, crops of 768x768 -> 230x230 (0.3
 # times). The auxiliary head, the data and the schedule are mmseg's, but for the crop.
 _base_ = [
-    'mmseg::_base_/models/pspnet_r50-d8.py', 'mmseg::_base_/datasets/cityscapes.py',
+    'mmseg::_base_/models/pspnet_r50-d8.py', '../_base_/datasets/cityscapes_768x768.py',
     'mmseg::_base_/default_runtime.py', 'mmseg::_base_/schedules/schedule_40k.py'
 ]
 
-crop_size = (768, 768)
 # Also at the top level, as mmseg's own configs have it: test-time augmentation reads it there.
 data_preprocessor = dict(
-    type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.3, size=crop_size)
+    type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.3, size=_base_.crop_size)
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     data_preprocessor=data_preprocessor,
@@ -20,17 +19,5 @@ model = dict(
         _delete_=True, type='dsnet_mm.SPNetHead', num_classes=19, norm_cfg=norm_cfg,
         align_corners=True),
     auxiliary_head=dict(align_corners=True))
-
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
-# mmseg has 2 on each of four GPUs; small images fit on one.
-train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.))))

@@ -1,7 +1,14 @@
-"""Where OpenMMLab's packages, as installed, lack what this package's users need.
+"""All that this package changes in OpenMMLab's packages within the process.
 
-``import dsnet_mm`` puts it in place, once; what needs mmdet itself follows when a preprocessor for
-mmdet is built. Nothing else changes anything in the process.
+``import dsnet_mm`` changes two things (:func:`install`):
+
+- where mmcv has no compiled operators, torchvision's stand in for them (``extension.py``,
+  ``ops.py``);
+- mmengine loads checkpoints as data and runs no code that is in them (``weights_only.py``).
+
+It also enters ``dsnet_mm::`` in mmengine's table of packages with configs. When a preprocessor for
+mmdet is built, a mistake in mmdet's RTMDet-Ins is corrected (``rtmdet.py``). ``docs/install.md``
+tells users of all of this.
 """
 import sys
 from importlib.machinery import PathFinder
@@ -13,14 +20,14 @@ __all__ = ['install', 'mend_mmdet']
 
 
 def install() -> None:
-    """Puts everything in place; does nothing where nothing is missing, or a second time."""
+    """Makes the changes of ``import dsnet_mm`` that are needed here; once is enough."""
     install_ops()
     find_configs()
     guard_checkpoints()
 
 
 def install_ops() -> bool:
-    """Answers ``import mmcv._ext`` with torchvision's operators where mmcv has none compiled.
+    """Puts torchvision's operators in the place of ``mmcv._ext`` where mmcv has none compiled.
 
     mmcv itself is not imported.
 
@@ -39,8 +46,8 @@ def install_ops() -> bool:
 def find_configs() -> None:
     """Lets mmengine find ``dsnet_mm::`` configs, and ``mmseg::`` ones where mmseg is OneDL's.
 
-    mmengine looks for a distribution called mmsegmentation; OneDL's has another name, but the
-    module's name does as well.
+    mmengine looks for an installed package called mmsegmentation. OneDL's has another name, and is
+    found by the name of its module.
     """
     if find_spec('mmengine') is None:
         return
@@ -52,13 +59,13 @@ def find_configs() -> None:
 
 
 def mend_mmdet() -> None:
-    """Lets RTMDet-Ins give masks of the right size where a resizer changes the ratio."""
+    """Corrects the size of RTMDet-Ins's masks where a resizer changes the ratio of the sides."""
     from dsnet_mm.compat import rtmdet
     rtmdet.install()
 
 
 def guard_checkpoints() -> None:
-    """Lets mmengine, and so all that loads checkpoints by it, run no code that is in them."""
+    """Makes mmengine load checkpoints without running code that is in them."""
     if find_spec('mmengine') is not None:
         from dsnet_mm.compat import weights_only
         weights_only.install()

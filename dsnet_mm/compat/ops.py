@@ -32,7 +32,7 @@ def get_compiling_cuda_version() -> str:
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the boxes that survive, by falling score; sides are ``x2 - x1 + offset``."""
+    """Indices of the boxes that survive, highest score first; sides are ``x2 - x1 + offset``."""
     if offset:
         boxes = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], dim=1)
     return torchvision.ops.nms(boxes.float(), scores.float(), iou_threshold)
@@ -42,7 +42,8 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
             min_score: float, method: int, offset: int) -> Tensor:
     """Soft-NMS (Bodla et al., ICCV 2017); methods 0, 1, 2 are naive, linear and gaussian.
 
-    Fills the first rows of ``dets`` (N, 5) and returns the indices they stand for.
+    Writes the surviving boxes and their scores to the first rows of ``dets`` (N, 5) and returns
+    their indices.
     """
     boxes, scores = boxes.clone(), scores.clone()
     alive = torch.ones_like(scores, dtype=torch.bool)
@@ -93,9 +94,14 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
 
 
 def _finite(rois: Tensor) -> tuple[Tensor, Tensor]:
-    """RoIs that torchvision's operators do not read outside their memory for, which ends the
-    process: those with a coordinate that is not finite as empty ones; and which these are. A
-    diverged model shows in its loss."""
+    """Replaces RoIs that have a coordinate which is not finite by empty ones.
+
+    For such a RoI torchvision's operators would read outside their memory, which ends the process.
+
+    Returns:
+        tuple[Tensor, Tensor]: The RoIs, and a mask (K, ) of those that were replaced. Their output
+        is set to NaN, so that a diverged model shows in its loss.
+    """
     lost = ~rois.isfinite().all(dim=1)
     return rois.masked_fill(lost[:, None], 0), lost
 
@@ -188,10 +194,13 @@ def _geometry_v2(g: dict[str, int]) -> tuple[int, ...]:
 
 def _complete(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
               bias: Tensor | None) -> tuple:
-    """torchvision's operator wants a mask and a bias, and a flag for a mask that counts.
+    """Completes the arguments of torchvision's operator, which always takes a mask and a bias.
 
-    It would read outside its memory where an offset is not finite: such offsets point outside the
-    image instead.
+    Offsets that are not finite are set to point outside the image, as the operator would read
+    outside its memory for them.
+
+    Returns:
+        tuple: The tensors, with placeholders for what is missing, and whether there is a mask.
     """
     offset = offset.masked_fill(~offset.isfinite(), -1e4)
     has_mask = mask is not None
@@ -206,7 +215,7 @@ def _deform_conv(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | N
                  bias: Tensor | None, *geometry: int) -> Tensor:
     tensors, has_mask = _complete(input, weight, offset, mask, bias)
     output = _raw.deform_conv2d(*tensors, *geometry, has_mask)
-    # A diverged model shows in its loss.
+    # NaN, so that a diverged model shows in its loss.
     diverged = ~offset.isfinite().flatten(1).all(1)
     return output.masked_fill_(diverged[:, None, None, None], torch.nan)
 
@@ -234,7 +243,7 @@ def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, g
 
 def _focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float,
                 alpha: float) -> Tensor:
-    # A target of C is background: no column is hot.
+    # The target C is background, whose row is all zero.
     one_hot = target[:, None] == torch.arange(input.shape[1], device=input.device)
     loss = sigmoid_focal_loss(input, one_hot.to(input), alpha=alpha, gamma=gamma)
     return loss if weight.numel() == 0 else loss * weight[target][:, None]

@@ -1,11 +1,12 @@
-"""Masks of RTMDet-Ins, which the original mmdet enlarges by the factors of the other side."""
+"""A correction of RTMDet-Ins: the original mmdet enlarges the height of its masks by the factor of
+the width, and the other way round."""
 import inspect
 from functools import wraps
 from typing import Any
 
 
 def install() -> None:
-    """Mends it in mmdet's head; does nothing where mmdet is right, or a second time."""
+    """Corrects mmdet's head; does nothing if it is correct already."""
     from mmdet.models.dense_heads import RTMDetInsHead
     from mmdet.structures.bbox import scale_boxes
     upstream = RTMDetInsHead._bbox_mask_post_process
@@ -18,7 +19,7 @@ def install() -> None:
                with_nms: bool = True, img_meta: dict | None = None) -> Any:
         if rescale and img_meta is not None and img_meta.get('scale_factor') is not None:
             width, height = img_meta['scale_factor']
-            if width != height:  # the other way round for the masks, and so for the boxes first
+            if width != height:  # swapped for the masks; the boxes are scaled to undo the swap
                 img_meta = {**img_meta, 'scale_factor': (height, width)}
                 results.bboxes = scale_boxes(results.bboxes, (height / width, width / height))
         return upstream(self, results, mask_feat, cfg, rescale, with_nms, img_meta)

@@ -1,7 +1,8 @@
-"""Checkpoints are data: mmengine's loaders without running code that is in a file.
+"""Loading checkpoints as data: mmengine's loaders, without running code that is in a file.
 
-Loaded are tensors, NumPy's numbers and arrays, Python's containers and paths, and what mmengine
-itself puts into a checkpoint. mmengine loads everything else as well, and so any code.
+Tensors, NumPy's numbers and arrays, Python's containers and paths, and the objects that mmengine
+itself saves are loaded; everything else is refused. mmengine alone loads any object, which can run
+any code.
 """
 import codecs
 import collections
@@ -25,13 +26,13 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
 from torch._weights_only_unpickler import _get_allowed_globals
 
-#: Set to 1 in the environment, checkpoints are loaded as by mmengine alone, with any code.
+#: The environment variable that, set to 1, switches the guard off: checkpoints may run any code.
 TRUST = 'DSNET_MM_TRUST_CHECKPOINTS'
 
-# mmengine's own functions that are attributes of what it saves.
+# Methods that mmengine pickles along with its own objects, by class.
 _FUNCTIONS = {HistoryBuffer: ('min', 'max', 'current', 'mean'),
               OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear')}
-# What may set its own state.
+# Types whose instances may restore a state from the file.
 _BUILT = (torch.Tensor, np.ndarray, np.dtype, collections.OrderedDict, HistoryBuffer)
 
 
@@ -44,16 +45,19 @@ def _function(owner: type, name: str) -> Callable:
 
 @functools.cache
 def _allowed() -> dict[str, Any]:
-    """What may be in a checkpoint, by the names it is pickled with; tensors are PyTorch's list."""
+    """The types and functions that a checkpoint may name, by their pickled names.
+
+    PyTorch's own list, which covers tensors, is part of it.
+    """
     allowed: dict[str, Any] = dict(_get_allowed_globals())
     kind: type
     for kind in (set, frozenset, list, tuple, dict, int, float, complex, bool, str, bytes,
                  bytearray, slice, range):
         allowed[f'builtins.{kind.__name__}'] = kind
-    # Python 2's names, which old protocols keep.
+    # Names of Python 2, which old pickle protocols keep.
     allowed.update({'builtins.long': int, 'builtins.unicode': str, 'builtins.xrange': range,
                     'builtins.getattr': _function})
-    # Missing in the list of PyTorch 2.1; bytes are pickled as text to encode.
+    # PyTorch 2.1 lacks these. Old protocols pickle bytes as text, which codecs.encode turns back.
     allowed.update({'_codecs.encode': codecs.encode, 'torch.device': torch.device})
     for kind in (collections.OrderedDict, collections.defaultdict, collections.deque,
                  collections.Counter):
@@ -76,7 +80,7 @@ def _allowed() -> dict[str, Any]:
 
 
 class _Unpickler(pickle._Unpickler):
-    """Python's, in Python, for what may be in a checkpoint only."""
+    """Python's unpickler (the one written in Python), which refuses what is not allowed."""
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
@@ -90,7 +94,7 @@ class _Unpickler(pickle._Unpickler):
         if not isinstance(instance, _BUILT):
             raise pickle.UnpicklingError(f'refused: a state for {instance!r}')
         super().load_build()  # type: ignore[misc]
-        # A state can make NumPy take bytes for addresses of objects.
+        # A forged state can make NumPy read bytes as addresses of objects.
         if isinstance(instance, np.dtype) and (
                 instance.kind in 'OV' or instance.flags != np.dtype(instance.str).flags):
             raise pickle.UnpicklingError(f'refused: {instance!r} in NumPy')
@@ -99,6 +103,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def _restricted_pickle() -> ModuleType:
+    """A module that ``torch.load`` uses in place of ``pickle``."""
     restricted = ModuleType('restricted pickle')
     restricted.Unpickler = _Unpickler  # type: ignore[attr-defined]
     restricted.load = lambda *args, **kwargs: _Unpickler(*args, **kwargs).load()  # type: ignore
@@ -106,19 +111,19 @@ def _restricted_pickle() -> ModuleType:
 
 
 class _Torch:
-    """The module ``torch`` with another ``load``."""
+    """The module ``torch`` with :func:`load` in place of its own."""
 
     def __getattr__(self, name: str) -> Any:
         return load if name == 'load' else getattr(torch, name)
 
 
 def install() -> None:
-    """Lets mmengine's loaders load by :func:`load`, wherever the file is."""
+    """Makes all of mmengine's loaders use :func:`load`, wherever the file is."""
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     checkpoint.torch = _Torch()
-    # By this name come http://, https://, torchvision://, open-mmlab:// and mmcls://.
+    # The loaders of http://, https://, torchvision://, open-mmlab:// and mmcls:// call this.
     checkpoint.load_url = load_from_url
-    # The fork's; at what is no data it would say that it goes on, and try again.
+    # OneDL's mmengine calls this; its own would load again, with any code, what was refused.
     checkpoint._safe_torch_load = load
 
 
@@ -126,13 +131,13 @@ def load(file: str | Path | IO[bytes], map_location: Any = None, **_: Any) -> An
     """Loads what ``torch.save`` has written, as ``torch.load`` does, whose signature it has.
 
     Raises:
-        pickle.UnpicklingError: If there is more in it than data.
+        pickle.UnpicklingError: If the file holds more than data.
     """
     if os.environ.get(TRUST) == '1':
         return torch.load(file, map_location, weights_only=False)
     try:
         with warnings.catch_warnings():
-            # It would go on to torch.jit.load, for the program in the file.
+            # torch.load only warns of a TorchScript archive, and loads the program in it.
             warnings.filterwarnings('error', '.*TorchScript archive', UserWarning)
             return torch.load(file, map_location, pickle_module=_restricted_pickle(),
                               weights_only=False)
@@ -159,7 +164,7 @@ def load_from_local(filename: str | Path, map_location: Any = None) -> Any:
 
 def load_from_url(url: str, model_dir: str | None = None, map_location: Any = None,
                   progress: bool = True) -> Any:
-    """Downloads a checkpoint to where PyTorch keeps its own, if it is not there, and loads it."""
+    """Loads a checkpoint from the internet, which is downloaded once, to PyTorch's own folder."""
     folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
     file = folder / Path(urlparse(url).path).name
     if not file.exists():
@@ -169,14 +174,14 @@ def load_from_url(url: str, model_dir: str | None = None, map_location: Any = No
 
 
 def check_data(value: Any, path: str) -> None:
-    """Checks before it is saved that something can be loaded again.
+    """Checks that a value, once saved in a checkpoint, can be loaded again.
 
     Args:
-        value (Any): Dicts, lists and tuples are looked into.
-        path (str): Where in the checkpoint it is, for the error.
+        value (Any): The value; dicts, lists and tuples are searched.
+        path (str): Its place in the checkpoint, for the error.
 
     Raises:
-        TypeError: If there is more in it than data.
+        TypeError: If it holds more than data.
     """
     if type(value) in (torch.Tensor, torch.nn.Parameter, str, int, float, bool, type(None)):
         return
@@ -195,9 +200,9 @@ def check_data(value: Any, path: str) -> None:
 
 
 def is_data(value: Any) -> bool:
-    """Whether something can be loaded again from a checkpoint."""
+    """Whether a value, once saved in a checkpoint, can be loaded again."""
     try:
         _Unpickler(io.BytesIO(pickle.dumps(value, protocol=2))).load()
-    except (pickle.PickleError, AttributeError, TypeError):  # pickle's for what it cannot write
+    except (pickle.PickleError, AttributeError, TypeError):  # from pickle, for what it cannot write
         return False
     return True

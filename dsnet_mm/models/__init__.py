@@ -1,1 +1,1 @@
-"""Parts of the pipelines that mmdet and mmseg lack."""
+"""Models, heads and losses that mmdet and mmseg lack."""

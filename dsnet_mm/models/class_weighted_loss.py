@@ -1,4 +1,4 @@
-"""The cross-entropy loss of a segmenter with a weight for each class."""
+"""A cross-entropy loss for segmenters with a weight for each class."""
 from collections.abc import Sequence
 
 from dsnet_mm.registry import MODELS
@@ -10,10 +10,10 @@ from torch import Tensor
 
 @MODELS.register_module()
 class ClassWeightedCrossEntropyLoss(CrossEntropyLoss):
-    """mmseg's ``CrossEntropyLoss`` with class weights, where some pixels are ignored.
+    """mmseg's ``CrossEntropyLoss`` with class weights and ignored pixels.
 
-    As PyTorch's, it divides by the weights of all pixels that count. mmseg's own does so in OneDL's
-    version; the original one fails on ignored pixels.
+    The sum over the pixels that are not ignored is divided by the sum of their class weights, as in
+    PyTorch. OneDL's ``CrossEntropyLoss`` does the same; the original one fails on ignored pixels.
 
     Args:
         class_weight (Sequence[float]): One for each class.

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class FCNVGG(VGG):
-    """VGG as FCN-8s wants it: the image padded by 100 pixels, and the maps after pooling.
+    """The VGG of FCN-8s, which pads the image by 100 pixels and returns its maps after pooling.
 
-    The padding lets fc6 (7x7) see images of any size. Poolings round up.
+    With the padding, fc6 (7x7) fits images of any size. Pooling rounds sizes up.
 
     Args:
         **kwargs: Those of :class:`~dsnet_mm.models.vgg.VGG`, except ``out_indices``.
@@ -29,7 +29,7 @@ class FCNVGG(VGG):
         self.out_layers = self.pools[2:]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Images (N, 3, H, W) to themselves, pool3, pool4 and pool5 (N, C_i, H_i, W_i)."""
+        """Images (N, 3, H, W) to the images, pool3, pool4 and pool5 (N, C_i, H_i, W_i)."""
         return x, *super().forward(x)
 
 
@@ -37,19 +37,19 @@ class FCNVGG(VGG):
 class FCN8sHead(BaseDecodeHead):
     """Scores fc7, pool4 and pool3, and sums them from coarse to fine (Sections 3.3 and 4.2).
 
-    fc6 and fc7 are ``fc``, named as torchvision's classifier, and ``conv_seg`` scores fc7. All
+    ``fc`` is fc6 and fc7, named as torchvision's classifier, and ``conv_seg`` scores fc7. All
     scores start at zero and all deconvolutions at bilinear upsampling; the last one stays there
     (Section 4.3).
 
     Args:
-        in_channels (Sequence[int]): Channels of what :class:`FCNVGG` returns: image, pool3, pool4
+        in_channels (Sequence[int]): Channels of the outputs of :class:`FCNVGG`: image, pool3, pool4
             and pool5.
         channels (int): Channels of fc6 and fc7.
         num_classes (int): Number of classes.
         skip_scales (tuple[float, float]): Factors on pool3 and pool4 before they are scored. By
             default those of the authors' all-at-once training, which starts from pretrained
             weights.
-        dropout_ratio (float): Of the dropouts behind fc6 and fc7.
+        dropout_ratio (float): Probability of the dropouts behind fc6 and fc7.
         pretrained (str, optional): Checkpoint of a torchvision VGG, such as
             ``torchvision://vgg16``, whose classifier fc6 and fc7 start from. By default Kaiming's
             initialisation.
@@ -77,7 +77,7 @@ class FCN8sHead(BaseDecodeHead):
             LinearAsConv2d(channels, channels, 1), nn.ReLU(inplace=True),
             init_cfg=dict(type='Pretrained', checkpoint=pretrained, prefix='classifier.')
             if pretrained else dict(type='Kaiming', layer='LinearAsConv2d'))
-        self.dropout = nn.Dropout(dropout_ratio)  # instead of whole channels
+        self.dropout = nn.Dropout(dropout_ratio)  # the inherited one drops whole channels
         self.score_pool3 = nn.Conv2d(pool3, self.out_channels, 1)
         self.score_pool4 = nn.Conv2d(pool4, self.out_channels, 1)
         self.upsample_fc7 = BilinearDeconv(self.out_channels, 2)
@@ -85,7 +85,7 @@ class FCN8sHead(BaseDecodeHead):
         self.upsample_pool3 = BilinearDeconv(self.out_channels, 8).requires_grad_(False)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """What :class:`FCNVGG` returns to logits (N, classes, H, W) of the image's size."""
+        """The outputs of :class:`FCNVGG` to logits (N, classes, H, W) of the image's size."""
         image, pool3, pool4, pool5 = self._transform_inputs(inputs)
         scale3, scale4 = self.skip_scales
         # Each offset aligns the centres of the receptive fields.
@@ -107,7 +107,7 @@ class LinearAsConv2d(nn.Conv2d):
 
 
 class BilinearDeconv(nn.ConvTranspose2d):
-    """Upsamples every channel by ``stride``, to ``stride * (size + 1)``, at first bilinearly."""
+    """Upsamples every channel, bilinearly at first; a side of n becomes ``stride * (n + 1)``."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__(channels, channels, 2 * stride, stride, bias=False)

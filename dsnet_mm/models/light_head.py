@@ -1,7 +1,7 @@
 """Light-Head R-CNN (Li et al., 2017): thin feature maps make the second stage cheap.
 
-On mmdet's ``TwoStageDetector`` and ``StandardRoIHead``. The RPN sees the backbone's map, so the
-large separable convolution belongs to the RoI extractor, before the pooling.
+It runs in mmdet's ``TwoStageDetector`` and ``StandardRoIHead``. There the RPN sees the backbone's
+map, so the large separable convolution is part of the RoI extractor, before the pooling.
 """
 from typing import Any
 
@@ -63,7 +63,7 @@ class LightHeadRoIExtractor(BaseRoIExtractor):
         in_channels (int): Channels of the feature map.
         mid_channels (int): Channels inside the separable convolution.
         out_channels (int): Channels of a pooled RoI.
-        featmap_strides (list[int]): The one stride of the feature map in pixels.
+        featmap_strides (list[int]): The stride of the only feature map in pixels.
         kernel_size (int): Kernel of the separable convolution in cells.
         output_size (int): Side of a pooled RoI in cells.
         sampling_ratio (int): Samples per cell and axis.
@@ -106,13 +106,13 @@ class LightHeadRoIExtractor(BaseRoIExtractor):
 class LightHeadBBoxHead(ConvFCBBoxHead):
     """One wide layer, then class and box, trained on the hardest RoIs of each image.
 
-    Hard is a RoI whose classification and box loss together are large (online hard example mining
-    as the paper has it, section 3.4); mmdet's ``OHEMSampler`` ranks by classification alone, and
-    positives and negatives apart. Let the sampler pass on all proposals. The logged accuracy is
-    that of the hardest, too.
+    The hardest RoIs have the largest sum of classification and box loss (online hard example mining
+    as in the paper, section 3.4). mmdet's ``OHEMSampler`` ranks by the classification loss alone,
+    and positives and negatives apart. The sampler must pass on all proposals. The logged accuracy
+    is that of the hardest RoIs, too.
 
     Args:
-        num_hard (int): RoIs per image to train on.
+        num_hard (int): Number of RoIs of an image to train on.
         num_shared_fcs, fc_out_channels, in_channels, reg_class_agnostic: As in ``ConvFCBBoxHead``;
             the defaults are the paper's.
         **kwargs: The others of ``ConvFCBBoxHead``.

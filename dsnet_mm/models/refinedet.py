@@ -92,7 +92,7 @@ class RefineDetNeck(SSDNeck):
         self.outputs = nn.ModuleList(conv(feat_channels, relu) for _ in channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The backbone's maps (N, C_i, H_i, W_i), one more, and as many transferred ones.
+        """Adds a map to the backbone's (N, C_i, H_i, W_i), and a transferred map for each.
 
         Args:
             inputs (Sequence[Tensor]): Highest resolution first; each at most twice as large as the
@@ -121,8 +121,8 @@ class RefineDetHead(SSDHead):
 
     The anchor refinement module ``self.arm``, an ``SSDHead`` of one class, tells objects from
     background and moves every anchor; the detection module, this head, starts from the moved
-    anchors. What the first one is sure to be background, the second one neither learns from nor
-    reports.
+    anchors. Anchors that the first one is sure are background are no negatives in the training of
+    the second one, and no detections at test.
 
     At test ``nms_pre`` counts (anchor, class) pairs of an image over all levels; in other heads of
     mmdet it is per level.
@@ -139,7 +139,7 @@ class RefineDetHead(SSDHead):
         ValueError: If the numbers of levels differ or the threshold is no probability.
     """
 
-    # SSDHead's predict reads this and nothing sets it.
+    # SSDHead.predict reads this attribute, but SSDHead does not set it.
     loss_cls = None
 
     def __init__(self,
@@ -177,7 +177,7 @@ class RefineDetHead(SSDHead):
 
     def refine(self, arm_cls_scores: list[Tensor],
                arm_bbox_preds: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """What the detection starts from; no gradient passes.
+        """Moves the anchors, from where the detection starts; without gradients.
 
         Returns:
             tuple[Tensor, Tensor]: For the A anchors of all levels the moved anchors (N, A, 4),
@@ -197,10 +197,10 @@ class RefineDetHead(SSDHead):
         """The losses of both modules, each over the number of its own positive anchors.
 
         Args:
-            cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: As :meth:`forward` returns.
+            cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: The outputs of :meth:`forward`.
             batch_gt_instances (list[InstanceData]): Boxes and labels of each image; boxes without
                 area are left out.
-            batch_img_metas (list[dict]): Of each image.
+            batch_img_metas (list[dict]): Metainfo of each image.
             batch_gt_instances_ignore (list[InstanceData], optional): Boxes to leave out.
 
         Returns:
@@ -232,11 +232,11 @@ class RefineDetHead(SSDHead):
                         arm_cls_scores: list[Tensor], arm_bbox_preds: list[Tensor],
                         batch_img_metas: list[dict], cfg: OptConfigType = None,
                         rescale: bool = False, with_nms: bool = True) -> InstanceList:
-        """The detections of each image, of its own moved anchors.
+        """The detections of each image, from its own moved anchors.
 
         Args:
-            cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: As :meth:`forward` returns.
-            batch_img_metas (list[dict]): Of each image.
+            cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: The outputs of :meth:`forward`.
+            batch_img_metas (list[dict]): Metainfo of each image.
             cfg (dict, optional): By default ``test_cfg``.
             rescale (bool): Return boxes in the coordinates of the original image.
             with_nms (bool): Suppress overlapping boxes.
@@ -270,7 +270,7 @@ def _module_loss(head: SSDHead, cls_scores: list[Tensor], bbox_preds: list[Tenso
 
     ``negatives`` (N, A) says which anchors may serve as negatives; positives always count.
     """
-    # mmdet's own count of positives takes an image without any for one.
+    # Positives are counted here, as mmdet counts one in an image without any.
     (labels, ), (weights, ), (box_targets, ), (box_weights, ), _ = head.get_targets(
         [[image] for image in anchors], flags, *targets)
     positives = labels < head.num_classes

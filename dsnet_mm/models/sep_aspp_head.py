@@ -15,7 +15,7 @@ class DownsizeSepASPPHead(DepthwiseSeparableASPPHead):
     """mmseg's ``DepthwiseSeparableASPPHead`` (DeepLabv3+) whose decoder upsamples the features of
     the ASPP by learned interpolation.
 
-    Untrained it is mmseg's, whose weights it takes.
+    Untrained it computes what mmseg's head does, whose checkpoints fit.
 
     Args:
         *args, **kwargs: Those of ``DepthwiseSeparableASPPHead``.

@@ -95,7 +95,7 @@ class MixedPooling(nn.Module):
 class SPNetResNet(ResNetV1c):
     """mmseg's ResNet with strip pooling after 3x3 convolutions (Section 3.3).
 
-    Namely in the last block of the first three stages and in all blocks of the fourth.
+    The last block of the first three stages and all blocks of the fourth have it.
 
     Args:
         depth (int): 50, 101 or 152.
@@ -145,5 +145,5 @@ class SPNetHead(BaseDecodeHead):
             ConvModule(width, channels, 3, padding=1, norm_cfg=self.norm_cfg))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """The backbone's maps (N, C_i, H_i, W_i) to logits (N, classes, H, W) of its last."""
+        """The backbone's maps (N, C_i, H_i, W_i) to logits (N, classes, H, W) of the last size."""
         return self.cls_seg(self.layers(self._transform_inputs(inputs)))

@@ -31,11 +31,8 @@ class DownsizeMixin:
     Predictions come back in the coordinates of the original image, since ``scale_factor`` follows.
 
     Args:
-        target_size (tuple[int, int], optional): Height and width of every resized image in pixels.
-        scale (float | tuple[float, float], optional): Factor for both sides, or for height and
-            width.
-        short_edge (int, optional): Pixels of the shorter side; the ratio is kept. Exactly one of
-            the three must be given, see :class:`~dsnet_mm.resizers.OutputSize`.
+        target_size, scale, short_edge: The size of the resized images, exactly one of the three, as
+            in :class:`~dsnet_mm.resizers.OutputSize`.
         resizer (dict, optional): Config of the resizer. Default ``dict(type='DownsizeNet')``; the
             bilinear baseline is ``dict(type='FixedResizer', mode='bilinear')``. An ``init_cfg`` in
             it is mmengine's, as in

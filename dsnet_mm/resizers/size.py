@@ -19,7 +19,7 @@ _LARGEST_VALUE = 1e12
 
 
 class OutputSize:
-    """The size an image of any size is resized to. Give exactly one of the three.
+    """The size that an image of any size is resized to. Exactly one of the three must be given.
 
     Args:
         target_size (tuple[int, int], optional): Height and width in pixels, for every image.

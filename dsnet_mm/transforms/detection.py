@@ -31,11 +31,9 @@ class DownsizeRCNNTransform(GeneralizedRCNNTransform):
         image_mean (Sequence[float]): Of each channel, in RGB order.
         image_std (Sequence[float]): Of each channel.
         size_divisible (int): Batches are padded to a multiple of so many pixels.
-        size (tuple[int, int], optional): Height and width of every resized image in pixels.
-        scale (float | tuple[float, float], optional): Factor for both sides, or for height and
-            width.
-        short_edge (int, optional): Pixels of the shorter side; the ratio is kept. Exactly one of
-            the three must be given, see :class:`~dsnet_mm.resizers.OutputSize`.
+        size, scale, short_edge: The size of the resized images, exactly one of the three, as
+            ``target_size``, ``scale`` and ``short_edge`` of
+            :class:`~dsnet_mm.resizers.OutputSize`.
         resizer (nn.Module, optional): By default an untrained ``DownsizeNet``. It sees BGR, as all
             of this package.
 

@@ -31,11 +31,9 @@ class Downsize(v2.Transform):
     What becomes of the modes of PIL images says :func:`~dsnet_mm.transforms.pil.resize_pil`.
 
     Args:
-        size (tuple[int, int], optional): Height and width of every resized image in pixels.
-        scale (float | tuple[float, float], optional): Factor for both sides, or for height and
-            width.
-        short_edge (int, optional): Pixels of the shorter side; the ratio is kept. Exactly one of
-            the three must be given, see :class:`~dsnet_mm.resizers.OutputSize`.
+        size, scale, short_edge: The size of the resized images, exactly one of the three, as
+            ``target_size``, ``scale`` and ``short_edge`` of
+            :class:`~dsnet_mm.resizers.OutputSize`.
         weights (str | Path, optional): A trained resizer, as in :meth:`DownsizeNet.from_pretrained
             <dsnet_mm.DownsizeNet.from_pretrained>`.
         resizer (nn.Module, optional): Any resizer instead of ``weights``; it is copied and, as all

@@ -281,7 +281,7 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     config = tmp_path / 'small.py'
     config.write_text(
         f"_base_ = ['{ROOT}/configs/mini/_base_/segmentation.py',\n"
-        f"          '{ROOT}/configs/mini/_base_/labels.py']\n"
+        f"          '{ROOT}/configs/_base_/datasets/labels.py']\n"
         "custom_imports = dict(imports=['dsnet_mm', 'planted'])\n"
         "head = dict(type='FCNHead', in_channels=16, in_index=0, channels=16, num_classes=3,\n"
         "            num_convs=1, norm_cfg=dict(type='BN'))\n"

@@ -1,12 +1,9 @@
 # mmdet's CenterNet on ResNet-18 with deformable convolutions, 160x160.
+_base_ = ['./det_preprocessor.py']
+
 model = dict(
     type='CenterNet',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor',
-        target_size=(160, 160),
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
+    data_preprocessor=dict(target_size=(160, 160)),
     backbone=dict(
         type='ResNet', depth=18, norm_eval=False, norm_cfg=dict(type='BN'),
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),

@@ -1,12 +1,9 @@
 # Light-Head R-CNN as its authors have it on conv5_3 of VGG16 (stride 16), a short side of 165.
+_base_ = ['./det_preprocessor.py']
+
 model = dict(
     type='FasterRCNN',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor',
-        short_edge=165,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
+    data_preprocessor=dict(short_edge=165),
     backbone=dict(
         type='dsnet_mm.VGG',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')),

@@ -1,12 +1,9 @@
 # RefineDet on VGG16, 160x160. The test settings are those of its authors.
+_base_ = ['./det_preprocessor.py']
+
 model = dict(
     type='SingleStageDetector',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor',
-        target_size=(160, 160),
-        mean=[123.675, 116.28, 103.53],
-        std=[1, 1, 1],
-        bgr_to_rgb=True),
+    data_preprocessor=dict(target_size=(160, 160), std=[1, 1, 1]),
     backbone=dict(
         type='dsnet_mm.RefineDetVGG', depth=16,
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://vgg16_caffe')),

@@ -1,22 +1,12 @@
-# ATSS, its head a quarter as wide as upstream's and with two convolutions instead of four. Its
-# anchors are 16 to 128 pixels large.
-_base_ = ['./mobilenetv2.py']
+# ATSS on a whole MobileNetV2 with ImageNet's weights and a plain feature pyramid, whose levels
+# begin at stride 4. Its anchors are 16 to 128 pixels large.
+_base_ = ['./atss.py']
 
 model = dict(
-    type='ATSS',
-    neck=dict(type='FPN', in_channels=[24, 32, 96, 320], out_channels=64, num_outs=4),
-    bbox_head=dict(
-        type='ATSSHead', num_classes=1, in_channels=64, feat_channels=64, stacked_convs=2,
-        norm_cfg=dict(type='GN', num_groups=16),
-        anchor_generator=dict(
-            type='AnchorGenerator', ratios=[1.0], octave_base_scale=4, scales_per_octave=1,
-            strides=[4, 8, 16, 32]),
-        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]),
-        loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
-        loss_bbox=dict(type='GIoULoss', loss_weight=2.0),
-        loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)),
-    train_cfg=dict(
-        assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1, pos_weight=-1, debug=False),
-    test_cfg=dict(
-        nms_pre=1000, min_bbox_size=0, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6),
-        max_per_img=100))
+    backbone=dict(
+        _delete_=True, type='MobileNetV2', out_indices=(1, 2, 4, 6),
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://mmdet/mobilenet_v2')),
+    neck=dict(
+        _delete_=True, type='FPN', in_channels=[24, 32, 96, 320], out_channels=64, num_outs=4),
+    bbox_head=dict(anchor_generator=dict(strides=[4, 8, 16, 32])))
+find_unused_parameters = True

@@ -1,19 +1,13 @@
 # ATSS on three levels of a feature pyramid with learned upsampling, a quarter as wide, in 160x160
 # pixels. Its anchors are half as large as for whole images.
-_base_ = ['./detection.py']
+_base_ = ['../../_base_/models/det_preprocessor.py', './detection.py']
 
-norm_cfg = dict(type='BN')
 model = dict(
     type='ATSS',
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor',
-        target_size=(160, 160),
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
+    data_preprocessor=dict(target_size=(160, 160)),
     backbone=dict(
         type='ResNet', depth=18, deep_stem=True, stem_channels=16, base_channels=16, num_stages=4,
-        out_indices=(1, 2, 3), norm_eval=False, norm_cfg=norm_cfg),
+        out_indices=(1, 2, 3), norm_eval=False, norm_cfg=dict(type='BN')),
     neck=dict(
         type='dsnet_mm.DownsizeFPN', in_channels=[32, 64, 128], out_channels=64, num_outs=3),
     bbox_head=dict(

@@ -1,20 +1,7 @@
-# DeepLabv3+ on a whole MobileNetV2 with ImageNet's weights, dilated in its last stage (stride 16).
-# Its head is an eighth as wide as upstream's.
-_base_ = ['./segmentation.py']
+# DeepLabv3+, its head an eighth as wide as upstream's.
+_base_ = ['./segmentation-mobilenetv2.py']
 
-norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(scale=0.3),
-    backbone=dict(
-        type='MobileNetV2', strides=(1, 2, 2, 2, 1, 1, 1), dilations=(1, 1, 1, 1, 1, 2, 2),
-        out_indices=(1, 2, 4, 6), norm_cfg=norm_cfg,
-        init_cfg=dict(type='Pretrained', checkpoint='mmcls://mobilenet_v2')),
     decode_head=dict(
-        type='DepthwiseSeparableASPPHead', in_channels=320, in_index=3, channels=64,
-        dilations=(1, 3, 6, 9), c1_in_channels=24, c1_channels=16, dropout_ratio=0.1,
-        num_classes=2, norm_cfg=norm_cfg, align_corners=False,
-        loss_decode=dict(type='dsnet_mm.ClassWeightedCrossEntropyLoss', class_weight=[1, 1])),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+        type='DepthwiseSeparableASPPHead', in_channels=320, in_index=3, dilations=(1, 3, 6, 9),
+        c1_in_channels=24, c1_channels=16))

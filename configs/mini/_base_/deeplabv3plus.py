@@ -1,23 +1,15 @@
-# DeepLabv3+ with every module of the paper's (dilated ResNet, ASPP, decoder, auxiliary head), an
-# eighth as wide.
-_base_ = ['./segmentation.py']
+# DeepLabv3+ with every module of the paper's (dilated ResNet, ASPP, decoder, auxiliary head), its
+# heads an eighth as wide.
+_base_ = ['./resnet18.py']
 
-norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(scale=0.35),
-    backbone=dict(
-        type='ResNetV1c', depth=18, stem_channels=16, base_channels=16, num_stages=4,
-        out_indices=(0, 1, 2, 3), dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), norm_cfg=norm_cfg,
-        norm_eval=False, style='pytorch', contract_dilation=True),
+    backbone=dict(dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), contract_dilation=True),
     decode_head=dict(
         type='DepthwiseSeparableASPPHead', in_channels=128, in_index=3, channels=64,
         dilations=(1, 3, 6, 9), c1_in_channels=16, c1_channels=16, dropout_ratio=0.1,
-        num_classes=2, norm_cfg=norm_cfg, align_corners=False,
+        num_classes=2, norm_cfg=_base_.norm_cfg, align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
     auxiliary_head=dict(
         type='FCNHead', in_channels=64, in_index=2, channels=32, num_convs=1, concat_input=False,
-        dropout_ratio=0.1, num_classes=2, norm_cfg=norm_cfg, align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4)),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+        dropout_ratio=0.1, num_classes=2, norm_cfg=_base_.norm_cfg, align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4)))

@@ -1,4 +1,4 @@
-# How the mini detectors train, from random weights: minutes on two CPU cores.
+# The schedule of the mini detectors, from random weights: minutes on two CPU cores.
 _base_ = ['mmdet::_base_/default_runtime.py']
 
 optim_wrapper = dict(

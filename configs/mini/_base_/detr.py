@@ -1,6 +1,6 @@
 # DETR with every module of the paper's (ResNet, encoder, decoder, Hungarian matching), a quarter as
 # wide, two layers each instead of six, 20 queries.
-_base_ = ['./detection.py']
+_base_ = ['../../_base_/models/det_preprocessor.py', './detection.py']
 
 attention = dict(embed_dims=64, num_heads=4, dropout=0.0, batch_first=True)
 ffn = dict(
@@ -9,12 +9,7 @@ ffn = dict(
 model = dict(
     type='DETR',
     num_queries=20,
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor',
-        target_size=(165, 165),
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
+    data_preprocessor=dict(target_size=(165, 165)),
     backbone=dict(
         type='ResNet', depth=18, stem_channels=16, base_channels=16, num_stages=4,
         out_indices=(3, ), norm_eval=False, norm_cfg=dict(type='BN')),

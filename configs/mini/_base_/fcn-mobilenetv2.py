@@ -1,20 +1,7 @@
-# FCN on all of MobileNetV2 with ImageNet's weights, dilated in its last stage (stride 16): the maps
-# of strides 4, 8 and 16 are joined at stride 4.
-_base_ = ['./segmentation.py']
+# FCN on the maps of strides 4, 8 and 16, which are joined at stride 4.
+_base_ = ['./segmentation-mobilenetv2.py']
 
-norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(scale=0.3),
-    backbone=dict(
-        type='MobileNetV2', strides=(1, 2, 2, 2, 1, 1, 1), dilations=(1, 1, 1, 1, 1, 2, 2),
-        out_indices=(1, 2, 4, 6), norm_cfg=norm_cfg,
-        init_cfg=dict(type='Pretrained', checkpoint='mmcls://mobilenet_v2')),
     decode_head=dict(
         type='FCNHead', in_channels=(24, 32, 96, 320), in_index=(0, 1, 2, 3),
-        input_transform='resize_concat', channels=64, num_convs=1, concat_input=False,
-        dropout_ratio=0.1, num_classes=2, norm_cfg=norm_cfg, align_corners=False,
-        loss_decode=dict(type='dsnet_mm.ClassWeightedCrossEntropyLoss', class_weight=[1, 1])),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+        input_transform='resize_concat', num_convs=1, concat_input=False))

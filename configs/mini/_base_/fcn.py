@@ -3,11 +3,8 @@
 _base_ = ['./segmentation.py']
 
 model = dict(
-    type='EncoderDecoder',
     data_preprocessor=dict(target_size=(100, 100)),
     backbone=dict(type='dsnet_mm.FCNVGG', base_channels=8, with_bn=True),
     decode_head=dict(
         type='dsnet_mm.FCN8sHead', in_channels=(3, 32, 64, 64), channels=128,
-        skip_scales=(1, 1), num_classes=2),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+        skip_scales=(1, 1), num_classes=2))

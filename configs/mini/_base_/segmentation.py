@@ -1,15 +1,5 @@
-# How the mini segmenters train, from random weights: minutes on two CPU cores.
-_base_ = ['mmseg::_base_/default_runtime.py']
-
-model = dict(
-    data_preprocessor=dict(
-        type='dsnet_mm.DownsizeSegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size_divisor=1))
+# The schedule of the mini segmenters, from random weights: minutes on two CPU cores.
+_base_ = ['../../_base_/models/encoder_decoder.py', 'mmseg::_base_/default_runtime.py']
 
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-2))

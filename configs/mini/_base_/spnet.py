@@ -5,7 +5,6 @@ _base_ = ['./segmentation.py']
 
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
     data_preprocessor=dict(scale=0.3),
     backbone=dict(
         type='dsnet_mm.SPNetResNet', depth=50, stem_channels=32, base_channels=16,
@@ -17,6 +16,4 @@ model = dict(
     auxiliary_head=dict(
         type='FCNHead', in_channels=256, in_index=2, channels=64, num_convs=1, concat_input=False,
         dropout_ratio=0.1, num_classes=2, norm_cfg=norm_cfg, align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4)),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4)))

@@ -12,9 +12,7 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=4,
-    drop_last=False,
-    sampler=dict(type='InfiniteSampler'),
+    batch_size=4, drop_last=False, sampler=dict(type='InfiniteSampler'),
     dataset=dict(
         data_root=data_root, metainfo=metainfo, img_suffix='.png', pipeline=train_pipeline,
         data_prefix=dict(img_path='images/train', seg_map_path='annotations/train')))

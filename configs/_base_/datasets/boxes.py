@@ -1,5 +1,7 @@
 # Data in PASCAL VOC's layout, resized to 300x300 as in the paper. Children set data_root and
 # the classes.
+_base_ = ['./300x300.py']
+
 data_root = None
 
 train_pipeline = [
@@ -9,18 +11,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile', to_float32=True),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    # Pads nothing: it writes the border that CenterNet's predict reads.
-    dict(
-        type='RandomCenterCropPad', ratios=None, border=None, mean=[0, 0, 0], std=[1, 1, 1],
-        to_rgb=True, test_mode=True, test_pad_mode=['size_divisor', 1]),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'border')),
-]
+test_pipeline = _base_.test_300x300_border
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

@@ -1,19 +1,11 @@
 # A data set of images and label maps in full resolution. Children set data_root, the folders, the
 # classes and the number of epochs.
+_base_ = ['./unresized.py']
+
 data_root = None
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = _base_.train_unresized
+test_pipeline = _base_.test_unresized
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,

@@ -14,9 +14,7 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=4,
-    drop_last=False,
-    sampler=dict(type='InfiniteSampler'),
+    batch_size=4, drop_last=False, sampler=dict(type='InfiniteSampler'),
     dataset=dict(
         type='DRIVEDataset', data_root=data_root, pipeline=train_pipeline,
         data_prefix=dict(img_path='images/training', seg_map_path='annotations/training')))

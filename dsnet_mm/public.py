@@ -1,0 +1,53 @@
+"""The table of public names: ``dsnet_mm.X``, as an attribute and as a ``type`` in a config.
+
+``dsnet_mm/__init__.py`` and ``registry.py`` read it; there is no other list.
+"""
+from typing import NamedTuple
+
+
+class Module(NamedTuple):
+    """The public names of one module.
+
+    Attributes:
+        name (str): Of the module.
+        requires (str): The package that it cannot be imported without.
+        registry (str | None): The registry in ``registry.py`` that its classes are in, if any.
+        names (tuple[str, ...]): The public names.
+    """
+    name: str
+    requires: str
+    registry: str | None
+    names: tuple[str, ...]
+
+
+RESIZERS = ('DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
+
+PUBLIC = (
+    Module('dsnet_mm.resizers', 'torch', 'MODELS', RESIZERS),
+    Module('dsnet_mm.resizers', 'torch', None,
+           ('BilinearUpsampling', 'ConvexResizer', 'GuidedUpsampling', 'OutputSize')),
+    Module('dsnet_mm.preprocessors.mixin', 'mmengine', None, ('DownsizeMixin', )),
+    Module('dsnet_mm.preprocessors.det', 'mmdet', 'MODELS', ('DownsizeDetDataPreprocessor', )),
+    Module('dsnet_mm.preprocessors.seg', 'mmseg', 'MODELS', ('DownsizeSegDataPreProcessor', )),
+    Module('dsnet_mm.necks.interpolation', 'mmengine', 'MODELS', ('LearnedInterpolation', )),
+    Module('dsnet_mm.necks.downsize_neck', 'mmengine', 'MODELS', ('DownsizeNeck', )),
+    Module('dsnet_mm.necks.fpn', 'mmdet', 'MODELS', ('DownsizeFPN', )),
+    Module('dsnet_mm.transforms.pipeline', 'mmcv', 'TRANSFORMS', ('DownsizeResize', )),
+    Module('dsnet_mm.models.vgg', 'mmdet', 'MODELS', ('VGG', )),
+    Module('dsnet_mm.models.refinedet', 'mmdet', 'MODELS',
+           ('RefineDetVGG', 'RefineDetNeck', 'RefineDetHead')),
+    Module('dsnet_mm.models.light_head', 'mmdet', 'MODELS',
+           ('LightHeadRoIExtractor', 'LightHeadBBoxHead')),
+    Module('dsnet_mm.models.fcn8s', 'mmseg', 'MODELS', ('FCNVGG', 'FCN8sHead')),
+    Module('dsnet_mm.models.spnet', 'mmseg', 'MODELS',
+           ('StripPooling', 'SPNetResNet', 'SPNetHead')),
+    Module('dsnet_mm.models.sep_aspp_head', 'mmseg', 'MODELS', ('DownsizeSepASPPHead', )),
+    Module('dsnet_mm.models.guided_head', 'mmseg', 'MODELS',
+           ('GuidedHead', 'GuidedEncoderDecoder')),
+    Module('dsnet_mm.models.class_weighted_loss', 'mmseg', 'MODELS',
+           ('ClassWeightedCrossEntropyLoss', )),
+    Module('dsnet_mm.hooks', 'mmengine', 'HOOKS', ('TrainResizerOnlyHook', 'CheckResizerHook')),
+    Module('dsnet_mm.seeding', 'mmengine', 'HOOKS', ('StepSeedHook', )),
+    Module('dsnet_mm.checkpoints', 'mmengine', 'HOOKS', ('SafeCheckpointHook', )),
+    Module('dsnet_mm.visualization', 'mmengine', 'HOOKS', ('DownsizeVisualizationHook', )),
+)
