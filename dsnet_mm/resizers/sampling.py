@@ -6,6 +6,7 @@ on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=Fa
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers.size import Size
 
 import torch
@@ -82,6 +83,10 @@ class Grid(NamedTuple):
     y: Axis
     x: Axis
 
+    def to(self, like: Tensor) -> 'Grid':
+        """The same on the device of a tensor, weights and fractions in its dtype."""
+        return Grid(self.y.to(like), self.x.to(like))
+
     def prior(self) -> Tensor:
         """(4, h, w) weights of P1 to P4 in ``F.interpolate(mode='bilinear')``."""
         return (self.y.weights[:, None, :, None] * self.x.weights[:, None]).flatten(0, 1)
@@ -111,11 +116,13 @@ def project(size_in: Size, size_out: Size, strided: bool = True) -> Grid:
     """The four neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
 
     Args:
-        strided (bool): Look for strides.
+        strided (bool): Look for strides. In a graph to be compiled there are none: those that
+            depend on the sizes would be a graph each.
 
     Returns:
         Grid: On the CPU, in single precision.
     """
+    strided = strided and not is_compiling()
     return Grid(*(_project_axis(*sizes, strided) for sizes in zip(size_in, size_out)))
 
 
