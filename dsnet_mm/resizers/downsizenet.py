@@ -1,8 +1,8 @@
 """DownsizeNet: interpolation whose coefficients are inferred from texture and distance.
 
-``downsizenet_plain.py`` is the network as the paper describes it. This class computes the same
-faster: ``downsizenet_fast.py`` on whole images, to learn from them, and ``tiled.py`` in tiles, without
-gradients.
+``downsizenet_plain.py`` is the network as the paper describes it. ``DownsizeNet`` computes the same
+faster: on whole images by ``downsizenet_fast.py`` while it learns, otherwise in tiles by
+``tiled.py``.
 """
 from __future__ import annotations
 

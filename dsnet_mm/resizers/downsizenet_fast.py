@@ -81,7 +81,8 @@ def image_independent_terms(net: PlainDownsizeNet, grid: Grid) -> Terms:
 
 
 def mean_and_variance(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (N, C, 1, 1) of each channel of each image, in single precision at least."""
+    """Mean and variance (N, C, 1, 1) of each channel of each image, in single precision or
+    better."""
     # PyTorch 2.1 cannot compile promote_types().
     images = images if images.dtype == torch.float64 else images.float()
     mean = images.mean(dim=(2, 3), keepdim=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dsnet_mm.resizers.residual import ResidualResizer, bilinear
 from dsnet_mm.resizers.size import Size, check_positive
 
+import torch
 from torch import Tensor, nn
 
 
