@@ -1,4 +1,4 @@
-"""What the preprocessors for mmdet and mmseg share."""
+"""The mixin that puts a resizer in front of any preprocessor."""
 import inspect
 import math
 from collections import defaultdict

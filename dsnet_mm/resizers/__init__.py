@@ -1,4 +1,4 @@
-"""Images in, smaller (or larger) images out; plain PyTorch, nothing of detectors."""
+"""Resizers: images to smaller or larger images, in plain PyTorch, for any model."""
 from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.downsizenet import DownsizeNet
 from dsnet_mm.resizers.downsizenet_v2 import DownsizeNetV2

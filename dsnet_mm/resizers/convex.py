@@ -1,4 +1,4 @@
-"""What the learned resizers with convex coefficients share."""
+"""The base class of the learned resizers with convex coefficients."""
 from __future__ import annotations
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 only, and 1x1 convolutions as matrix products."""
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsnet_mm.compat.versions import is_exporting
 from dsnet_mm.resizers.downsizenet_plain import (
@@ -90,8 +90,9 @@ def mean_and_variance(images: Tensor) -> tuple[Tensor, Tensor]:
     return mean, deviation.square() / images[0, 0].numel()
 
 
-def pooled_texture(layers: nn.Sequential, features: Tensor, grid: Grid) -> Tensor:
-    """``floating_pooling(layers(features), grid)``, where the layers are the network's texture."""
+def pooled_texture(layers: Any, features: Tensor, grid: Grid) -> Tensor:
+    """``floating_pooling(layers(features), grid)``, where the layers (nn.Sequential) are the
+    network's texture."""
     *first, last_but_one, _, last, relu = layers
     for layer in first:
         features = layer(features)

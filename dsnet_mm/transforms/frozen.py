@@ -1,4 +1,4 @@
-"""A trained resizer that stays as it is, for images of any kind of number."""
+"""A frozen resizer for images of any dtype."""
 from __future__ import annotations
 
 import copy
