@@ -55,24 +55,24 @@ def long_training(data_root: Path, work_dir: Path, resizer: str) -> tuple:
     runner.register_hook(watch)
     runner.train()
     return (watch.memory, len(watch.sizes), tiled.cut.cache_info().currsize,
-            [len(kept) for _, kept in tiled._kept.values()])
+            len(tiled._terms))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('resizer', ['DownsizeNet', 'DownsizeNetV2'])
 def test_memory_stays_where_it_is(resizer, data_root, tmp_path):
     with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as executor:
-        memory, sizes, tilings, logits = executor.submit(
+        memory, sizes, tilings, terms = executor.submit(
             long_training, data_root, tmp_path, resizer).result()
     assert len(memory) == ITERATIONS
     curve = [float(np.median(memory[i - 50:i])) for i in range(WARM, ITERATIONS + 1, WARM)]
     warm, end = curve[0], curve[-1]
     print(f'{sizes} sizes of images; MB after each {WARM} iterations: {np.round(curve)}; '
-          f'kept: {tilings} tilings, logits of {logits} sizes')
+          f'kept: {tilings} tilings, terms of {terms} sizes')
     assert sizes > 1000
     assert end < 1.05 * warm
-    assert tilings <= 16 and max(logits, default=0) <= 4
-    assert len(logits) == (resizer == 'DownsizeNet')
+    assert tilings <= 16 and terms <= 4
+    assert bool(terms) == (resizer == 'DownsizeNet')
 
 
 def test_what_is_kept_of_sizes_is_bounded():
@@ -80,8 +80,5 @@ def test_what_is_kept_of_sizes_is_bounded():
     with torch.no_grad():
         for side in range(20, 60):
             preprocessor.resize(torch.zeros(1, 3, side, side + 3))
-    _, kept = tiled._kept[preprocessor.resizer]
-    assert len(kept) == 4
+    assert len(tiled._terms) == 4
     assert tiled.cut.cache_info().currsize <= 16
-    del preprocessor
-    assert all(net is not None for net in tiled._kept)

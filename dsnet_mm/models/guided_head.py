@@ -7,7 +7,7 @@ from dsnet_mm.preprocessors.guide import Guide
 from dsnet_mm.preprocessors.samples import padded_size
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import BilinearUpsampling, GuidedUpsampling
-from dsnet_mm.resizers.run import enlarge
+from dsnet_mm.resizers.apply import enlarge
 from dsnet_mm.resizers.size import check_positive, size_of
 
 import torch

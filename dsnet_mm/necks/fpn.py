@@ -1,14 +1,13 @@
 """A feature pyramid with learned upsampling."""
-from collections.abc import Iterable
 from typing import Any
 
 from dsnet_mm.necks.interpolation import LearnedInterpolation
 from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers.size import size_of
 
 import torch.nn.functional as F
 from mmdet.models.necks import FPN
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 
 @MODELS.register_module()
@@ -39,22 +38,25 @@ class DownsizeFPN(FPN):
             LearnedInterpolation(self.out_channels, **options) for _ in self.lateral_convs[1:])
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The backbone's maps (N, C_i, H_i, W_i) to ``num_outs`` maps of ``out_channels``."""
-        with _Upsampling(reversed(self.upsamples)):
-            return super().forward(inputs)
+        """The backbone's maps (N, C_i, H_i, W_i) to ``num_outs`` maps of ``out_channels``.
 
-
-class _Upsampling(TorchFunctionMode):
-    """Within it, each call of ``F.interpolate`` goes to the next of some layers: mmdet's FPN has no
-    other way in."""
-
-    def __init__(self, layers: Iterable[nn.Module]) -> None:
-        super().__init__()
-        self.layers = iter(layers)
-
-    def __torch_function__(self, function: Any, types: Any, args: tuple = (),
-                           kwargs: dict | None = None) -> Any:
-        kwargs = kwargs or {}
-        if function is F.interpolate:
-            return next(self.layers)(args[0], kwargs['size'])
-        return function(*args, **kwargs)
+        Raises:
+            ValueError: If the maps are not as many as ``in_channels``.
+        """
+        if len(inputs) != len(self.in_channels):
+            raise ValueError(f'{len(inputs)} maps came, in_channels has {len(self.in_channels)}')
+        laterals = [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]
+        for i in reversed(range(len(self.upsamples))):  # top-down
+            laterals[i] = laterals[i] + self.upsamples[i](laterals[i + 1], size_of(laterals[i]))
+        outs = [conv(x) for conv, x in zip(self.fpn_convs, laterals)]
+        if not self.add_extra_convs:
+            while len(outs) < self.num_outs:
+                outs.append(F.max_pool2d(outs[-1], 1, stride=2))
+            return tuple(outs)
+        x = {'on_input': inputs[self.backbone_end_level - 1],
+             'on_lateral': laterals[-1],
+             'on_output': outs[-1]}[self.add_extra_convs]
+        for conv in self.fpn_convs[len(outs):]:
+            outs.append(conv(x))
+            x = F.relu(outs[-1]) if self.relu_before_extra_convs else outs[-1]
+        return tuple(outs)

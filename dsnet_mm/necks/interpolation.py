@@ -1,12 +1,13 @@
-"""The learned interpolation of one feature map: what the necks and heads here are made of."""
+"""Learned interpolation of one feature map, a part of the necks and heads."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsnet_mm.registry import MODELS
-from dsnet_mm.resizers import DownsizeNet, OutputSize, sampling
+from dsnet_mm.resizers import DownsizeNet, OutputSize, downsizenet_fast
 from dsnet_mm.resizers.layers import interpolate
+from dsnet_mm.resizers.sampling import Grid, project
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of
 
 import torch
@@ -25,8 +26,8 @@ class LearnedInterpolation(nn.Module):
 
         dict(type='dsnet_mm.LearnedInterpolation', in_channels=64, scale_factor=2)
 
-    What else a model draws at random is the same with and without it: its weights are drawn aside,
-    and a model's ``init_cfg`` does not reach them.
+    Building and initialising it takes no random numbers from the rest of the model, and a model's
+    ``init_cfg`` does not reach its weights.
 
     Args:
         in_channels (int): Channels C of the map.
@@ -90,27 +91,29 @@ class LearnedInterpolation(nn.Module):
         Arguments and errors are those of :meth:`forward`.
         """
         check_images(features, self.in_channels)
-        coefficients = self._coefficients(features, self._size(features, size))
-        return coefficients.unflatten(0, (-1, self.groups))
+        grid = project(size_of(features), self._size(features, size))
+        return self._coefficients(features, grid).unflatten(0, (-1, self.groups))
 
     def apply(self, fn: Callable[[nn.Module], None]) -> LearnedInterpolation:
-        """Leaves everything as it is: this is how a model's ``init_cfg`` reaches its modules. It
-        would not only undo the bilinear start, but draw numbers that others then get."""
-        return self
+        """As in ``nn.Module``, except that a model's ``init_cfg`` does not reach the weights: it
+        would undo the bilinear start and draw random numbers that other modules then get."""
+        # mmengine's mark on all modules of a model within init_weights().
+        return self if hasattr(self, '_params_init_info') else super().apply(fn)
 
     def _resize(self, features: Tensor, size: Size) -> Tensor:
-        coefficients = self._coefficients(features, size)
-        grid = sampling.Grid(*(axis.to(features) for axis in sampling.project(
-            size_of(features), size)))
+        grid = project(size_of(features), size)
+        coefficients = self._coefficients(features, grid)
         values = features.reshape(len(coefficients), -1, *features.shape[-2:])
-        return interpolate(values, coefficients, grid).reshape(*features.shape[:2], *size)
+        resized = interpolate(values, coefficients, grid.to(features))
+        return resized.reshape(*features.shape[:2], *size)
 
-    def _coefficients(self, features: Tensor, size: Size) -> Tensor:
-        """Those of every group as if it were an image of its own: (N * groups, 4, h, w)."""
+    def _coefficients(self, features: Tensor, grid: Grid) -> Tensor:
+        """The coefficients (N * groups, 4, h, w), each group taken as an image of its own."""
         texture = self.compress(features).reshape(
             len(features) * self.groups, -1, *features.shape[-2:])
         # In half precision a map of small values could not be standardised.
-        return self.net.coefficients(texture.to(self.net.logits.weight.dtype), size)
+        texture = texture.to(self.net.logits.weight.dtype)
+        return downsizenet_fast.coefficients(self.net, texture, grid.to(texture))
 
     def _size(self, features: Tensor, size: Size | None) -> Size:
         if size is not None:

@@ -1,5 +1,7 @@
-"""What would spoil a training without a word, looked for where the data loader hands it over: there
-the numbers still lie on the CPU, and no GPU has to wait for an answer."""
+"""Checks for values in images and boxes that would silently spoil a training.
+
+They look at what the data loader returns, which still lies on the CPU, so that no GPU has to wait.
+"""
 from collections.abc import Sequence
 
 from dsnet_mm.resizers.size import check_finite
@@ -10,16 +12,16 @@ from torch import Tensor
 
 def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataElement] | None,
                  training: bool) -> None:
-    """Looks at floating-point images and, in training, at the boxes of the ground truth.
+    """Checks floating-point images and, in training, the boxes of the ground truth.
 
     Args:
         images (Tensor | Sequence[Tensor]): (N, C, H, W), or (C, H, W) each.
         samples (Sequence[BaseDataElement] | None): Their data samples.
-        training (bool): Whether boxes count.
+        training (bool): Whether to check the boxes.
 
     Raises:
-        TypeError, ValueError: If there are no images, or an image or a box has values that nothing
-            can be learned from: NaN, infinite or beyond 1e12.
+        TypeError, ValueError: If there are no images, or an image or a box has values that are NaN,
+            infinite or beyond 1e12.
     """
     if not isinstance(images, (Tensor, list, tuple)):
         raise TypeError('inputs must be a list of images (C, H, W) or a batch (N, C, H, W), got '

@@ -1,4 +1,4 @@
-"""What a head needs of the image as it was before it was resized."""
+"""The unresized image, for heads that are guided by it."""
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the preprocessors for mmdet and mmseg share."""
+"""The mixin that puts a resizer in front of any preprocessor."""
 import inspect
 import math
 from collections import defaultdict
@@ -10,7 +10,7 @@ from dsnet_mm.preprocessors.checks import check_values
 from dsnet_mm.preprocessors.samples import rescale_ground_truth, rescale_input_frame
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
-from dsnet_mm.resizers.run import run
+from dsnet_mm.resizers.apply import apply_resizer
 from dsnet_mm.resizers.size import Size, check_images, size_of
 
 import torch
@@ -171,7 +171,7 @@ class DownsizeMixin:
 
     def _resize_batch(self, images: Tensor, output_size: OutputSize) -> Tensor:
         check_images(images)
-        return run(self.resizer, images, output_size(*images.shape[-2:]))
+        return apply_resizer(self.resizer, images, output_size(*images.shape[-2:]))
 
     def _draw_ratio(self, ratio_range: tuple[float, float]) -> float:
         ratio = torch.empty(()).uniform_(*ratio_range)

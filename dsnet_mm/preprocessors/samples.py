@@ -1,4 +1,4 @@
-"""How a data sample follows its image to another size.
+"""Rescaling of data samples to the size of their resized images.
 
 The functions change the sample they are given, but only by putting new values into it: what it
 shares with another sample stays as it is. Sizes are (height, width) in pixels.
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
-    """Rescales what lives in the coordinates of the network's input, in training and at test.
+    """Rescales whatever is in coordinates of the network's input, in training and at test.
 
     That is the metainfo which describes the image or leads back to the original one, and the
     proposals of an external detector.
@@ -148,7 +148,7 @@ def _nearest(labels: Tensor, size: Size) -> Tensor:
 
 
 def _max(edges: Tensor, size: Size) -> Tensor:
-    """A thin edge must not fall between the samples."""
+    """Max pooling, which keeps thin edges."""
     return F.adaptive_max_pool2d(edges.float(), size).to(edges.dtype)
 
 

@@ -1,4 +1,4 @@
-"""What the learned resizers with convex coefficients share."""
+"""The base class of the learned resizers with convex coefficients."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,7 +21,7 @@ class ConvexResizer(nn.Module):
         starts_as_image (bool): Whether it resizes sensibly before it is trained.
     """
     in_channels: int
-    weights: str | Path | None
+    weights: str | Path | None = None
     starts_as_image = True
 
     @classmethod

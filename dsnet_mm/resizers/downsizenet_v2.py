@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import sampling, tiled
+from dsnet_mm.resizers import sampling
 from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
+from dsnet_mm.resizers.memory import keep_freed_memory
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of, to_float
 
 import torch
@@ -113,7 +114,7 @@ class DownsizeNetV2(ConvexResizer):
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
         if learns or is_compiling() or torch.jit.is_tracing():
             return self._resize(images, self._grid(images, size))
-        tiled.keep_freed_memory()
+        keep_freed_memory()
         out = self.log_prior.new_empty((*images.shape[:2], height, width))
         rows = max(1, self._PIXELS // (len(images) * width))
         for output_rows, input_rows, part in _bands(

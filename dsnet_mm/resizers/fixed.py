@@ -1,4 +1,4 @@
-"""Handcrafted interpolation: the baselines."""
+"""Handcrafted interpolation, the baselines."""
 from dsnet_mm.resizers.size import Size, check_images, check_size, to_float
 
 import torch.nn.functional as F

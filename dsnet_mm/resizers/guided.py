@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import sampling, tiled
+from dsnet_mm.resizers import sampling
 from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
+from dsnet_mm.resizers.memory import keep_freed_memory
 from dsnet_mm.resizers.sampling import Axis, Grid
 from dsnet_mm.resizers.size import Size, check_images, check_positive, size_of, to_float
 
@@ -106,7 +107,7 @@ class GuidedUpsampling(nn.Module):
             weights = self._weights(self._texture(guide, extent)(rows), grid)
             return _combine(small, weights, grid)
         texture = self._texture(guide, extent, self._bands)
-        tiled.keep_freed_memory()
+        keep_freed_memory()
         height, width = size_of(guide)
         rows = slice(0, height) if rows is None else rows
         out = small.new_empty((*small.shape[:2], rows.stop - rows.start, width))

@@ -1,4 +1,4 @@
-"""Where each output pixel falls in the input: the geometry of resizing, stated once.
+"""The geometry of resizing: the position of each output pixel in the input, and its neighbours.
 
 Pixels are squares with their centres at half-integers, so along each axis output pixel ``i`` falls
 on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=False``).
@@ -6,6 +6,7 @@ on input coordinate ``(i + 0.5) * size_in / size_out - 0.5`` (``align_corners=Fa
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers.size import Size
 
 import torch
@@ -21,9 +22,9 @@ class Axis(NamedTuple):
         weights (Tensor): (taps, size_out) their weights in interpolation; zero beyond the edge.
         fraction (Tensor): (size_out, ) distance of the projected point from the nearest neighbour
             before it in pixels, in [0, 1].
-        stride (int): How far the projected points are apart where that is a whole number of pixels
-            above 1, otherwise 0.
-        first (int): With a stride, the first of ``lower``.
+        stride (int): Pixels between neighbouring projected points, if that is a whole number above
+            1, otherwise 0.
+        first (int): With a stride, the first element of ``lower``.
     """
     neighbours: Tensor
     weights: Tensor
@@ -45,7 +46,7 @@ class Axis(NamedTuple):
         return first, second
 
     def select(self, points: Tensor | slice) -> 'Axis':
-        """Those of some output pixels, in any order."""
+        """The neighbours of some of the output pixels, in any order."""
         return Axis(self.neighbours[:, points], self.weights[:, points], self.fraction[points])
 
     def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
@@ -70,7 +71,7 @@ class Axis(NamedTuple):
             neighbours=part.neighbours - low, first=self.first + start * self.stride - low)
 
     def to(self, like: Tensor) -> 'Axis':
-        """The same on the device of a tensor, weights and fractions in its dtype."""
+        """Moves the axis to the device of a tensor, weights and fractions in its dtype."""
         # PyTorch 2.1 cannot compile _replace.
         return Axis(self.neighbours.to(like.device), self.weights.to(like),
                     self.fraction.to(like), self.stride, self.first)
@@ -81,6 +82,10 @@ class Grid(NamedTuple):
     (y lower, x lower), P2 (y lower, x upper), P3 and P4."""
     y: Axis
     x: Axis
+
+    def to(self, like: Tensor) -> 'Grid':
+        """Moves the grid to the device of a tensor, weights and fractions in its dtype."""
+        return Grid(self.y.to(like), self.x.to(like))
 
     def prior(self) -> Tensor:
         """(4, h, w) weights of P1 to P4 in ``F.interpolate(mode='bilinear')``."""
@@ -111,11 +116,13 @@ def project(size_in: Size, size_out: Size, strided: bool = True) -> Grid:
     """The four neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
 
     Args:
-        strided (bool): Look for strides.
+        strided (bool): Look for strides. In a graph to be compiled there are none: those that
+            depend on the sizes would be a graph each.
 
     Returns:
         Grid: On the CPU, in single precision.
     """
+    strided = strided and not is_compiling()
     return Grid(*(_project_axis(*sizes, strided) for sizes in zip(size_in, size_out)))
 
 
@@ -128,8 +135,8 @@ def dense(size_in: int, size_out: int, margin: int) -> Axis:
     usual one: what is blurred here cannot be sharpened later.
 
     Args:
-        margin (int): So many points beyond each end of the output are added, which repeat those at
-            the end.
+        margin (int): Number of points added beyond each end of the output; they repeat the last
+            one.
 
     Returns:
         Axis: On the CPU, in single precision; first the edges, then the centres.
@@ -147,8 +154,8 @@ def around(size_in: int, size_out: int, extent: float | None = None) -> Axis:
     whose square it falls in, and those beside it.
 
     Args:
-        extent (float, optional): The output shows so many pixels of the input, from its beginning;
-            all by default.
+        extent (float, optional): Number of pixels of the input that the output shows, from the
+            first one on; all by default.
 
     Returns:
         Axis: On the CPU, in single precision. The weights are those of

@@ -1,4 +1,4 @@
-"""Which size an image is resized to, and checks of sizes and images that every resizer shares."""
+"""Output sizes, and checks of sizes and images that all resizers share."""
 import math
 import operator
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 
 Size = tuple[int, int]
 
-# Larger is a mistake: no memory holds such an image.
+# A larger side is a mistake: such an image fits into no memory.
 _LARGEST_SIDE = 2**20
 # Of squares of larger values the sum over an image could exceed single precision.
 _LARGEST_VALUE = 1e12
@@ -64,7 +64,7 @@ class OutputSize:
                 round(width * self.short_edge / shorter))
 
     def times(self, factor: float) -> 'OutputSize':
-        """The same with sizes larger or smaller by a factor."""
+        """An output size that is larger or smaller by a factor."""
         if self.target_size is not None:
             return OutputSize(target_size=[_times(side, factor) for side in self.target_size])
         if self.scale is not None:
@@ -131,7 +131,7 @@ def check_positive(**arguments: int) -> None:
 
 def check_images(images: Tensor, in_channels: int | None = None) -> None:
     """Args:
-        images (Tensor): What was given as images.
+        images (Tensor): The argument to check.
         in_channels (int, optional): How many channels the resizer takes; any by default.
 
     Raises:
@@ -153,11 +153,11 @@ def check_images(images: Tensor, in_channels: int | None = None) -> None:
 
 
 def check_finite(values: Tensor, what: str) -> None:
-    """Looks for numbers that would spoil a whole image, and whatever learns from it.
+    """Checks that all values are finite and not too large to compute with.
 
     Args:
         values (Tensor): Floating-point numbers, at least one.
-        what (str): What they are, for the error.
+        what (str): The name of the values in the error.
 
     Raises:
         ValueError: If one is NaN, infinite or beyond 1e12.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsnet_mm.resizers import DownsizeNet, OutputSize
-from dsnet_mm.resizers.run import run
+from dsnet_mm.resizers.apply import apply_resizer
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class DownsizeRCNNTransform(GeneralizedRCNNTransform):
         """
         size_in = image.shape[-2:]
         size = self.output_size(*size_in)
-        image = run(self.resizer, image[None], size, channel_order='rgb')[0]
+        image = apply_resizer(self.resizer, image[None], size, channel_order='rgb')[0]
         if target is not None:
             target['boxes'] = resize_boxes(target['boxes'], size_in, size)
             if 'masks' in target:

@@ -28,7 +28,7 @@ class Downsize(v2.Transform):
 
     Takes what ``v2.Resize`` takes: PIL images, tensors (..., C, H, W) in RGB order and everything
     in ``tv_tensors``, alone or nested. Tensors keep their dtype, unsigned 8-bit ones are rounded.
-    What becomes of the modes of PIL images says :func:`~dsnet_mm.transforms.pil.resize_pil`.
+    :func:`~dsnet_mm.transforms.pil.resize_pil` documents which mode PIL images get.
 
     Args:
         size, scale, short_edge: The size of the resized images, exactly one of the three, as

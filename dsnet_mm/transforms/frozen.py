@@ -1,9 +1,9 @@
-"""A trained resizer that stays as it is, for images of any kind of number."""
+"""A frozen resizer for images of any dtype."""
 from __future__ import annotations
 
 import copy
 
-from dsnet_mm.resizers.run import run
+from dsnet_mm.resizers.apply import apply_resizer
 from dsnet_mm.resizers.size import Size, check_finite
 
 import torch
@@ -52,7 +52,7 @@ class FrozenResizer(nn.Module):
         gray = images.dim() == 4 and images.shape[1] == 1
         if gray and getattr(self.resizer, 'in_channels', 1) == 3:
             images = images.expand(-1, 3, -1, -1)
-        resized = run(self.resizer, images, size, self.channel_order)
+        resized = apply_resizer(self.resizer, images, size, self.channel_order)
         if is_integer:
             limits = torch.iinfo(given)
             resized = resized.round().clamp(limits.min, limits.max)

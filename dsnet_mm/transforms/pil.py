@@ -1,4 +1,4 @@
-"""PIL images of every mode in front of a resizer, which sees colours or gray."""
+"""Resizing of PIL images of any mode."""
 from dsnet_mm.resizers.size import Size
 
 import numpy as np

@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 
 from dsnet_mm.resizers import DownsizeNet, GuidedUpsampling, OutputSize
-from dsnet_mm.resizers.run import enlarge, run
+from dsnet_mm.resizers.apply import apply_resizer, enlarge
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,7 +70,7 @@ class DownsizeSegmentation(nn.Module):
             raise TypeError('images must be floating-point and normalised as the model wants them, '
                             f'got {images.dtype}')
         size_in = images.shape[-2:]
-        small = run(self.resizer, images, self.output_size(*size_in), channel_order='rgb')
+        small = apply_resizer(self.resizer, images, self.output_size(*size_in), channel_order='rgb')
         logits = self.model(small)
         large = {}
         if isinstance(self.upsampling, GuidedUpsampling):

@@ -2,6 +2,7 @@ import math
 from functools import partial
 
 from dsnet_mm.resizers import DownsizeNet
+from dsnet_mm.resizers.sampling import project
 
 import pytest
 import torch
@@ -150,7 +151,7 @@ def test_learns_from_its_start(size_in, size_out, activation):
     images = torch.rand(8, 3, *size_in)
     images[:] = images[:, :1]  # grey
     brightest = F.max_pool2d(F.pad(images, (0, 1, 0, 1)), 2, stride=1)
-    grid = net._project(images, size_out)
+    grid = project(size_in, size_out)
     target = brightest[:, :, grid.y.lower][:, :, :, grid.x.lower]
     start = F.mse_loss(net(images, size_out), target).item()
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)

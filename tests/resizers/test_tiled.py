@@ -1,18 +1,9 @@
-"""The fast ways against the plain one: the same network, weights and results."""
-import copy
-
-from dsnet_mm.resizers import DownsizeNet, sampling, tiled
-from dsnet_mm.resizers.layers import (
-    floating_pooling,
-    moments,
-    padded_convolution,
-    pooled_convolution,
-    strided_convolution,
-)
+"""DownsizeNet in tiles against every layer on the whole image: the same weights and results."""
+from dsnet_mm.resizers import DownsizeNet, tiled
+from dsnet_mm.resizers.downsizenet_fast import image_independent_terms
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,17 +149,24 @@ def test_the_image_does_not_set_the_memory(small_tiles, monkeypatch):
     assert max(size for size in largest if size != output) < 4 * 3 * 200 * 300 / 2
 
 
-def test_constants_are_kept_and_never_stale(monkeypatch):
+@pytest.fixture
+def computed(monkeypatch):
+    """Grids of which image-independent terms were computed, from an empty cache on."""
+    grids = []
+    monkeypatch.setattr(tiled, '_terms', {})
+    monkeypatch.setattr(tiled, 'image_independent_terms', lambda net, grid: (
+        grids.append(grid), image_independent_terms(net, grid))[1])
+    return grids
+
+
+def test_terms_are_kept_and_never_stale(computed):
     net, images = trained(), torch.rand(1, 3, 20, 20)
-    asked = []
-    monkeypatch.setattr(net, 'constants',
-                        lambda grid: asked.append(1) or type(net).constants(net, grid))
 
     def check():
-        asked.clear()
+        computed.clear()
         with torch.no_grad():
             out = net(images, (9, 9))
-        fresh = bool(asked)
+        fresh = bool(computed)
         torch.testing.assert_close(out, net.plain(images, (9, 9)).detach(), rtol=0, atol=1e-5)
         return fresh
 
@@ -177,21 +175,29 @@ def test_constants_are_kept_and_never_stale(monkeypatch):
     assert check() and not check()
     net.logits.load_state_dict(trained().logits.state_dict())
     assert check() and not check()
-    for size in range(1, tiled._KEPT_SIZES + 1):
+    for size in range(1, tiled._ENTRIES + 1):
         with torch.no_grad():
             net(images, (size, 9))
     assert check()
-    assert len(tiled._kept[net][1]) == tiled._KEPT_SIZES
-    other = copy.deepcopy(net)
-    assert other not in tiled._kept
+    assert len(tiled._terms) == tiled._ENTRIES
 
 
-def test_large_constants_are_not_kept(monkeypatch):
-    monkeypatch.setattr(tiled, '_KEPT_BYTES', 4 * (4 + 4) * 9 * 9 - 1)
+def test_networks_of_equal_weights_but_other_options_have_their_own_terms(computed):
+    net, images = trained(), torch.rand(1, 3, 20, 20)
+    other = DownsizeNet(bilinear_prior=False)
+    other.load_state_dict(net.state_dict())
+    for each in (net, other):
+        check_agreement(each, images, (9, 9), 1e-5)
+    check_agreement(net.double(), images.double(), (9, 9), 1e-8)
+    assert len(tiled._terms) == 3
+
+
+def test_large_terms_are_not_kept(computed, monkeypatch):
+    monkeypatch.setattr(tiled, '_ENTRY_BYTES', 4 * (4 + 4) * 9 * 9 - 1)
     net, images = trained(), torch.rand(1, 3, 20, 20)
     with torch.no_grad():
         net(images, (9, 9))
-    assert net not in tiled._kept
+    assert not tiled._terms
 
 
 def test_what_inference_mode_keeps_serves_training():
@@ -213,30 +219,10 @@ def test_tiles_cover_the_output_once():
     assert (count == 1).all() and len(tiles) > 50
 
 
-@given(side, side, side, side)
-def test_pooled_convolution(height, width, h, w):
-    first, conv = (torch.nn.Conv2d(2, 2, 3, padding=1).double() for _ in range(2))
-    features = torch.rand(2, 2, height, width).double()
-    grid = sampling.project((height, width), (h, w))
-    padded = padded_convolution(first, features)
-    torch.testing.assert_close(padded, F.pad(first(features), (1, 1, 1, 1)))
-    expected = floating_pooling(conv(first(features)), grid)
-    torch.testing.assert_close(pooled_convolution(conv, padded, grid), expected)
-
-
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 7), st.integers(2, 7))
-def test_strided_convolution(h, w, stride_y, stride_x):
-    conv = torch.nn.Conv2d(2, 2, 3, padding=1).double()
-    features = torch.rand(2, 2, h * stride_y, w * stride_x).double()
-    grid = sampling.project(features.shape[2:], (h, w))
-    torch.testing.assert_close(strided_convolution(conv, features, grid),
-                               floating_pooling(conv(features), grid))
-
-
 @given(st.integers(1, 3), side, side, st.integers(1, 500))
 def test_moments(n, height, width, budget):
     images = torch.rand(n, 3, height, width).double() * 100 + 1000
-    mean, variance = moments(images, torch.double, budget)
+    mean, variance = tiled.moments(images, torch.double, budget)
     torch.testing.assert_close((variance, mean), torch.var_mean(
         images, dim=(2, 3), correction=0, keepdim=True))
 

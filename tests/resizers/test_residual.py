@@ -1,4 +1,4 @@
-from dsnet_mm.resizers.peers import MULLER, TalebiMilanfarResizer
+from dsnet_mm.resizers import MULLER, TalebiMilanfarResizer
 
 import numpy as np
 import pytest

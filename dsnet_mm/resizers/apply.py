@@ -1,11 +1,12 @@
-"""Running any resizer inside a larger program, whatever the images' precision and channel order."""
+"""Applies any resizer or upsampling to images of any precision and channel order."""
 from dsnet_mm.resizers.size import Size
 
 import torch
 from torch import Tensor, nn
 
 
-def run(resizer: nn.Module, images: Tensor, size: Size, channel_order: str = 'bgr') -> Tensor:
+def apply_resizer(resizer: nn.Module, images: Tensor, size: Size,
+                  channel_order: str = 'bgr') -> Tensor:
     """Resizes images in the resizer's own precision.
 
     All resizers of this package see colours as mmcv loads them, BGR. Images in RGB are flipped
