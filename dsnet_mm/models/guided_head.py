@@ -225,7 +225,8 @@ def _by_size(metas: Sequence[dict]) -> list[dict[int, Guide]]:
         if 'guide' not in meta:
             raise RuntimeError('GuidedHead needs the images as they were before resizing: set '
                                "data_preprocessor=dict(type='dsnet_mm.DownsizeSegDataPreProcessor',"
-                               ' resize_gt_sem_seg=False, ...), and give it data samples')
+                               ' resize_gt_sem_seg=False, ...), give it data samples, and keep '
+                               "the preprocessor's inputs until then")
         guide = meta['guide']
         key = guide.image.shape, guide.image.dtype, guide.size, guide.padded
         groups.setdefault(key, {})[index] = guide
