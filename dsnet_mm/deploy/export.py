@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.config import in_scope
+from dsnet_mm.config import resolve, scope_of
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
@@ -126,8 +126,7 @@ def _of_data_set(cfg: Config) -> dict:
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset['dataset']
-    with in_scope(cfg, DATASETS) as registry:
-        kind = registry.get(dataset.type)
+    kind = resolve(dataset.type, DATASETS, scope_of(cfg))
     own = dict(dataset.get('metainfo') or {})
     return {**getattr(kind, 'METAINFO', BaseDataset.METAINFO), **own}
 
