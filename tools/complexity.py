@@ -3,7 +3,8 @@
 Multiply-adds are what mmengine's analysis counts for one image: convolutions, matrix products,
 normalisation, pooling and upsampling. A second stage is counted on as many proposals as it has at
 test; anchors, decoding and suppression are not counted. The upsampling of a GuidedHead belongs to
-the model. The config's resizer is counted apart, and so is DownsizeNetV2 in its place.
+the model, and has a row besides. The config's resizer is counted apart, and so is DownsizeNetV2 in
+its place.
 """
 import argparse
 import logging
@@ -85,10 +86,12 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
         model, partial(model.forward, data_samples=[sample], mode='tensor'),
         torch.rand(1, 3, *low))
     head = getattr(model, 'decode_head', None)
+    upsampling = None
     if isinstance(head, GuidedHead):
         logits = torch.rand(1, head.out_channels, *low)
-        whole += multiply_adds(head.upsampling, partial(head.upsampling, logits),
-                               torch.rand(1, 3, *size) * 255)
+        upsampling = multiply_adds(head.upsampling, partial(head.upsampling, logits),
+                                   torch.rand(1, 3, *size) * 255)
+        whole += upsampling
     own = preprocessor.resizer
     count = [sum(p.numel() for p in module.parameters()) for module in (model, own)]
     cells = [name, f'{low[0]}×{low[1]}', f'{count[0] - count[1]:,}', f'{whole / 1e9:.2f} G']
@@ -96,7 +99,12 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
         resizing = multiply_adds(
             resizer, partial(resizer, size=low), torch.rand(1, 3, *size) * 255)
         cells += [f'{(whole + resizing) / 1e9:.2f} G', f'{resizing / whole:.1%}']
-    return f'| {" | ".join(cells)} |'
+    rows = [cells]
+    if upsampling is not None:
+        rows.append(['of it upsampling', f'{size[0]}×{size[1]}',
+                     f'{sum(p.numel() for p in head.upsampling.parameters()):,}',
+                     f'{upsampling / 1e9:.2f} G', '', f'{upsampling / whole:.1%}', '', ''])
+    return '\n'.join(f'| {" | ".join(each)} |' for each in rows)
 
 
 def main() -> None:

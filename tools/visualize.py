@@ -3,8 +3,9 @@
 A page shows the image as the resizers get it from the config's test pipeline, the small images, a
 magnified part of each, and for every learned resizer with coefficients three maps of them: which
 neighbour weighs most, their entropy (0: one alone counts, 1: all alike), and their total variation
-distance to the prior, the weights of an untrained network. Numbers along the axes are pixels of the
-original image.
+distance to the prior, the weights of an untrained network. If the config has a guided head, the
+same maps of each checkpoint show which of nine small pixels each large one takes from on the way
+back up. Numbers along the axes are pixels of the original image.
 """
 import argparse
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import NamedTuple
 from dsnet_mm.config import build_model, load_config, scope_of
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import build_resizer
-from dsnet_mm.resizers import ConvexResizer
-from dsnet_mm.visualization import COLORMAPS, coefficient_maps, image_to_rgb
+from dsnet_mm.resizers import ConvexResizer, GuidedUpsampling
+from dsnet_mm.visualization import COLORMAPS, coefficient_maps, image_to_rgb, upsampling_maps
 
 import cv2
 import matplotlib
@@ -22,7 +23,7 @@ import mmcv
 import torch
 import torch.nn.functional as F
 from arms import parse_arm
-from checkpoints import load_resizer
+from checkpoints import is_guided, load_resizer, load_upsampling
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -107,6 +108,16 @@ def build_arms(args: argparse.Namespace, cfg: Config) -> dict[str, nn.Module]:
     return {name: resizer.eval() for name, resizer in arms}
 
 
+def load_upsamplings(args: argparse.Namespace, cfg: Config) -> dict[str, GuidedUpsampling]:
+    """Of the checkpoints, by name, if the config has a guided head."""
+    head = cfg.model.get('decode_head')
+    if not is_guided(head, scope_of(cfg)):
+        return {}
+    pairs = [text.partition('=') for text in args.checkpoints]
+    return {name if named else Path(name).stem: load_upsampling(head, path or name)
+            for name, named, path in pairs}
+
+
 def build_pipeline(cfg: Config) -> Compose:
     """The config's test pipeline for an image that is loaded and has no annotations."""
     loader, *transforms = (transform for transform in get_test_pipeline_cfg(cfg)
@@ -183,7 +194,8 @@ def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float
         bar.ax.invert_yaxis()
 
 
-def draw_page(preprocessor: DownsizeMixin, arms: dict[str, nn.Module], large: Large,
+def draw_page(preprocessor: DownsizeMixin, arms: dict[str, nn.Module],
+              upsamplings: dict[str, GuidedUpsampling], large: Large,
               crop: list[int] | None) -> Figure:
     """Images in the first row, crops in the second, and maps of each network's coefficients."""
     smalls = {name: shrink(preprocessor, resizer, large.image) for name, resizer in arms.items()}
@@ -194,6 +206,10 @@ def draw_page(preprocessor: DownsizeMixin, arms: dict[str, nn.Module], large: La
             images, size = large.image[None].to(smalls[name].dtype), smalls[name].shape[-2:]
             maps[name] = coefficient_maps(net, images, size)
             neighbours[name] = len(net.prior(images, size))
+    for name, net in upsamplings.items():
+        up = f'{name}, way up'
+        maps[up] = upsampling_maps(net, large.image[None].float(), smalls[name].shape[-2:])
+        neighbours[up] = 9
     # At least a hundredth, or rounding errors would look like something.
     farthest = max([0.01, *(float(values['distance'].max()) for values in maps.values())])
 
@@ -227,6 +243,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     preprocessor = build_preprocessor(cfg, args.config)
     arms = build_arms(args, cfg)
+    upsamplings = load_upsamplings(args, cfg)
     pipeline = build_pipeline(cfg)
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.images:
@@ -234,7 +251,7 @@ def main() -> None:
         if args.crop:
             check_crop(args.crop, large, path)
         page = args.out / f'{path.stem}.png'
-        draw_page(preprocessor, arms, large, args.crop).savefig(page, dpi=120)
+        draw_page(preprocessor, arms, upsamplings, large, args.crop).savefig(page, dpi=120)
         print(page)
 
 

@@ -69,6 +69,10 @@ def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
         what = rule if rule.short_edge is not None else framing.steps.resizes
         raise CannotExport(f'{what} for images of any size', 'give the size of the full-size '
                            'images (--size H W), or set scale or target_size')
+    head = getattr(graph, 'guided_head', None)
+    if size is None and head is not None and getattr(head.upsampling, 'density', None):
+        raise CannotExport(f'{head.upsampling} for images of any size', 'give the size of the '
+                           'full-size images (--size H W), or leave out density')
     height, width = size or (200, 240)
     images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     open_axes = ['batch', 'height', 'width', None]

@@ -43,7 +43,8 @@ class GuidedHead(BaseModule):
         head (dict): Config of the head, one that makes a single map of logits and has the ``loss``
             and ``predict`` of mmseg's ``BaseDecodeHead`` or ``BaseCascadeDecodeHead``.
         upsampling (dict, optional): Arguments of
-            :class:`~dsnet_mm.resizers.GuidedUpsampling`.
+            :class:`~dsnet_mm.resizers.GuidedUpsampling`; with ``weights`` among them those that it
+            was trained with are the default.
         guided (bool): ``False`` enlarges bilinearly instead, to compare with.
         loss_bands (int): Compute the loss of so many bands of rows one after the other, and then
             once more for the gradient: the large logits and what they are made of take the memory
@@ -65,7 +66,7 @@ class GuidedHead(BaseModule):
         _check_head(self.head)
         # What is built behind starts from the same random weights as without guidance.
         with torch.random.fork_rng(devices=[]):
-            self.upsampling = (GuidedUpsampling(**upsampling or {}) if guided
+            self.upsampling = (guided_upsampling(upsampling or {}) if guided
                                else BilinearUpsampling())
 
     def __getattr__(self, name: str) -> Any:
@@ -214,6 +215,13 @@ class GuidedEncoderDecoder(EncoderDecoder):
             return super().encode_decode(inputs, batch_img_metas)
         features = self.extract_feat(inputs)
         return self.decode_head.head.predict(features, batch_img_metas, self.test_cfg)
+
+
+def guided_upsampling(arguments: dict) -> GuidedUpsampling:
+    """A guided head's ``upsampling``; its weights bring their arguments."""
+    if arguments.get('weights') is None:
+        return GuidedUpsampling(**arguments)
+    return GuidedUpsampling.from_pretrained(**arguments)
 
 
 def _check_head(head: Any) -> None:

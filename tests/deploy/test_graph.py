@@ -140,6 +140,12 @@ def test_arguments_that_cannot_be_exported(changes, message):
         broken('fcn-mobilenetv2_camvid', **changes)
 
 
+def test_a_size_that_no_graph_rounds():
+    model, cfg = build('unet-guided_drive', {'model.decode_head.upsampling.density': 2})
+    with pytest.raises(CannotExport, match=r'(?s)GuidedUpsampling.*density=2.*--size H W'):
+        trace(build_graph(model, cfg), None, 20)
+
+
 def test_a_model_without_resizer():
     with pytest.raises(CannotExport, match='DetDataPreprocessor, which has no resizer'):
         broken('atss-mobilenetv2_bccd', {'model.data_preprocessor': dict(
