@@ -1,4 +1,4 @@
-"""Times resizers, alone or in front of the paper's pipelines, in turns in one process.
+"""Times resizers, alone or in front of the paper's pipelines, and upsampling, in turns.
 
 Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON. ``limits`` shows what
 the time is made of.
@@ -13,7 +13,7 @@ from pathlib import Path
 import dsnet_mm  # noqa: F401  (mmcv's operators, before anything asks for them)
 
 import torch
-from benchmarking import limits, pipelines, report, resizers
+from benchmarking import limits, pipelines, report, resizers, upsampling
 from complexity import PIPELINES
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -22,9 +22,10 @@ from rich.progress import Progress
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('what', choices=['resizers', 'pipelines', 'limits'],
-                        help='limits: what the time of DownsizeNet in front of RefineDet is made '
-                             'of, and how far it is from what the machine allows (CPU only)')
+    parser.add_argument('what', choices=['resizers', 'pipelines', 'upsampling', 'limits'],
+                        help='upsampling: the way back up, from small logits to labels; limits: '
+                             'what the time of DownsizeNet in front of RefineDet is made of, and '
+                             'how far it is from what the machine allows (CPU only)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 (default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
@@ -70,6 +71,9 @@ def main(arguments: list[str] | None = None) -> int:
     elif args.what == 'pipelines':
         measure = partial(pipelines.measure, args.pipelines, *how)
         total = pipelines.measurements(args.pipelines, args.rounds)
+    elif args.what == 'upsampling':
+        measure = partial(upsampling.measure, *how)
+        total = upsampling.measurements(args.rounds)
     else:
         measure = partial(limits.measure, args.rounds, args.threads)
         total = limits.measurements(args.rounds)
