@@ -293,7 +293,12 @@ def _combine_into(out: Tensor, small: Tensor, weights: Tensor, grid: Grid) -> No
     # Rows between the same small ones at once.
     for count in y.neighbours[1].unique_consecutive(return_counts=True)[1].tolist():
         rows = slice(first, first + count)
-        values = (column[:, :, [index - low]] for index in y.neighbours[:, first].tolist()
-                  for column in columns)
-        out[:, :, rows] = weighted_sum(weights[..., rows, :].unbind(1), values)
+        values = [column[:, :, index - low:index - low + 1]
+                  for index in y.neighbours[:, first].tolist() for column in columns]
+        part = out[:, :, rows]
+        for place, (weight, value) in enumerate(zip(weights[..., rows, :].unbind(1), values)):
+            if place:
+                part.addcmul_(weight, value)
+            else:
+                torch.mul(weight, value, out=part)
         first += count
