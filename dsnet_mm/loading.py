@@ -1,15 +1,20 @@
-"""Weights of checkpoints: those a model takes, and those of its resizer."""
+"""Weights of checkpoints: those a model takes, and those of its resizer or upsampling."""
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
+from dsnet_mm.config import resolve
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import build_resizer
+from dsnet_mm.resizers import GuidedUpsampling
+from dsnet_mm.resizers.guided import build_upsampling
 
+from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
 
 RESIZER_PREFIX = 'data_preprocessor.resizer.'
+UPSAMPLING_PREFIX = 'decode_head.upsampling.'
 
 
 def load_resizer(config: dict, path: str) -> nn.Module:
@@ -23,12 +28,7 @@ def load_resizer(config: dict, path: str) -> nn.Module:
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If it holds another resizer.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no checkpoint {path}')
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    weights = {key.removeprefix(RESIZER_PREFIX): value
-               for key, value in checkpoint.get('state_dict', checkpoint).items()
-               if key.startswith(RESIZER_PREFIX)}
+    weights = _part(path, RESIZER_PREFIX)
     resizer = build_resizer({key: value for key, value in config.items() if key != 'init_cfg'})
     try:
         resizer.load_state_dict(weights)
@@ -36,6 +36,46 @@ def load_resizer(config: dict, path: str) -> nn.Module:
         raise ValueError(f"{path} does not hold the config's resizer, {config}: set "
                          f'model.data_preprocessor.resizer as it was trained.\n{error}') from None
     return resizer
+
+
+def is_guided(head: object, scope: str | None) -> bool:
+    """Whether ``model.decode_head`` of a config is a GuidedHead that guides."""
+    if not isinstance(head, dict) or not head.get('guided', True):
+        return False
+    kind = resolve(head.get('type'), MODELS, scope)
+    return getattr(kind, '__name__', None) == 'GuidedHead'
+
+
+def load_upsampling(head: dict, path: str) -> GuidedUpsampling:
+    """Builds the upsampling of a guided head with its weights from a checkpoint of the whole model.
+
+    Args:
+        head (dict): ``model.decode_head`` of the model's config.
+        path (str): The checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it holds another upsampling.
+    """
+    arguments = head.get('upsampling') or {}
+    weights = _part(path, UPSAMPLING_PREFIX)
+    net = build_upsampling(arguments)
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the config's upsampling, {arguments}: set "
+                         f'model.decode_head.upsampling as it was trained.\n{error}') from None
+    return net
+
+
+def _part(path: str, prefix: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint that begin with a prefix, without it."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no checkpoint {path}')
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    return {key.removeprefix(prefix): value
+            for key, value in checkpoint.get('state_dict', checkpoint).items()
+            if key.startswith(prefix)}
 
 
 def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -49,5 +49,5 @@ PUBLIC = (
     Module('dsnet_mm.hooks', 'mmengine', 'HOOKS', ('TrainResizerOnlyHook', 'CheckResizerHook')),
     Module('dsnet_mm.seeding', 'mmengine', 'HOOKS', ('StepSeedHook', )),
     Module('dsnet_mm.checkpoints', 'mmengine', 'HOOKS', ('SafeCheckpointHook', )),
-    Module('dsnet_mm.visualization', 'mmengine', 'HOOKS', ('DownsizeVisualizationHook', )),
+    Module('dsnet_mm.visualization.hook', 'mmengine', 'HOOKS', ('DownsizeVisualizationHook', )),
 )

@@ -1,7 +1,7 @@
 """dsnet-mm publish: a model's resizer as a file of its own."""
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet, DownsizeNetV2, publish
+from dsnet_mm import DownsizeNet, DownsizeNetV2, GuidedUpsampling, publish
 from dsnet_mm.config import build_model, load_config
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import MULLER
@@ -11,6 +11,7 @@ import torch
 
 CONFIG = 'configs/mini/centernet_textures.py'
 KEY = 'model.data_preprocessor.resizer'
+GUIDED, UPSAMPLING = 'configs/mini/unet-guided_drive.py', 'model.decode_head.upsampling'
 TOOL = 'tools/publish_resizer.py'
 
 
@@ -56,6 +57,52 @@ def test_a_second_version(run_tool, tmp_path):
     expected = trained(images, (13, 17))
     for net in (DownsizeNetV2.from_pretrained(file), build_resizer(dict(weights=str(file)))):
         assert isinstance(net, DownsizeNetV2) and torch.equal(net(images, (13, 17)), expected)
+
+
+@pytest.fixture(scope='module')
+def guided(tmp_path_factory) -> tuple[GuidedUpsampling, Path]:
+    """A trained upsampling, and the checkpoint of a model with it."""
+    trained = GuidedUpsampling(channels=4, density=3)
+    for parameter in trained.parameters():
+        torch.nn.init.normal_(parameter)
+    path = tmp_path_factory.mktemp('guided') / 'model.pth'
+    torch.save({f'decode_head.upsampling.{key}': value
+                for key, value in trained.state_dict().items()}, path)
+    return trained, path
+
+
+def test_the_way_back_up(run_tool, guided, tmp_path):
+    (trained, checkpoint), file = guided, tmp_path / 'up.safetensors'
+    run_tool(TOOL, GUIDED, checkpoint, file, '--upsampling', '--cfg-options',
+             f'{UPSAMPLING}.channels=4', f'{UPSAMPLING}.density=3')
+    small, images = torch.rand(1, 2, 6, 8), 255 * torch.rand(1, 3, 30, 40)
+    expected = trained(small, images)
+    head = build_model(load_config(GUIDED, {f'{UPSAMPLING}.weights': str(file)})).decode_head
+    head.init_weights()
+    loaded = GuidedUpsampling(channels=4, density=3, weights=file)
+    for net in (GuidedUpsampling.from_pretrained(file), loaded, head.upsampling):
+        assert torch.equal(net(small, images), expected)
+    for wrong in (lambda: DownsizeNet.from_pretrained(file),
+                  lambda: build_resizer(dict(type='DownsizeNet', weights=str(file)))):
+        with pytest.raises(ValueError, match='are of a GuidedUpsampling'):
+            wrong()
+    with pytest.raises(ValueError, match='are of a DownsizeNet: use DownsizeNet.from_pretrained'):
+        GuidedUpsampling.from_pretrained('camvid-deeplabv3plus')
+    with pytest.raises(ValueError, match='channels=4, density=3.* which is another network'):
+        GuidedUpsampling(weights=file)
+
+
+@pytest.mark.parametrize('config, options, message', [
+    (GUIDED, (), "does not hold the config's upsampling, {}: set model.decode_head.upsampling as"),
+    ('configs/mini/unet_drive.py', (), 'unet_drive.py has no guided head'),
+    (GUIDED, ('--cfg-options', 'model.decode_head.guided=False'), 'has no guided head'),
+    (CONFIG, (), 'has no guided head'),
+])
+def test_no_way_back_up(config, options, message, guided, tmp_path):
+    with pytest.raises(SystemExit, match=message):
+        publish.main([config, str(guided[1]), str(tmp_path / 'x.safetensors'), '--upsampling',
+                      *options])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('options, out, message', [

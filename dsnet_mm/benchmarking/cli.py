@@ -1,4 +1,4 @@
-"""Times resizers, alone or in front of the paper's pipelines, in turns in one process.
+"""Times resizers, alone or in front of the paper's pipelines, and upsampling, in turns.
 
 Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON.
 """
@@ -8,7 +8,7 @@ import platform
 from functools import partial
 from pathlib import Path
 
-from dsnet_mm.benchmarking import pipelines, report, resizers
+from dsnet_mm.benchmarking import pipelines, report, resizers, upsampling
 from dsnet_mm.benchmarking.complexity import PIPELINES
 
 import torch
@@ -21,8 +21,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         'dsnet-mm benchmark', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('what', choices=['resizers', 'pipelines'],
-                        help='resizers alone, or in front of the pipelines')
+    parser.add_argument('what', choices=['resizers', 'pipelines', 'upsampling'],
+                        help='resizers alone, or in front of the pipelines; upsampling: the way '
+                        'back up, from small logits to labels')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 (default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
@@ -64,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     if args.what == 'resizers':
         measure = partial(resizers.measure, args.quick, *settings)
         total = resizers.measurements(args.quick, args.rounds)
+    elif args.what == 'upsampling':
+        measure = partial(upsampling.measure, *settings)
+        total = upsampling.measurements(args.rounds)
     else:
         measure = partial(pipelines.measure, args.pipelines, *settings)
         total = pipelines.measurements(args.pipelines, args.rounds)

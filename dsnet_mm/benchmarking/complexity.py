@@ -80,7 +80,7 @@ def build(path: str | Path) -> tuple[BaseModel, str | None]:
 
 
 def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
-    """A row of the table.
+    """A row of the table; for a model with a guided head, one more for its upsampling.
 
     Args:
         name (str): Its first cell.
@@ -97,10 +97,12 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
         model, partial(model.forward, data_samples=[sample], mode='tensor'),
         torch.rand(1, 3, *low))
     head = getattr(model, 'decode_head', None)
+    upsampling = None
     if isinstance(head, GuidedHead):
         logits = torch.rand(1, head.out_channels, *low)
-        whole += multiply_adds(head.upsampling, partial(head.upsampling, logits),
-                               torch.rand(1, 3, *size) * 255)
+        upsampling = multiply_adds(head.upsampling, partial(head.upsampling, logits),
+                                   torch.rand(1, 3, *size) * 255)
+        whole += upsampling
     own = preprocessor.resizer
     count = [sum(p.numel() for p in module.parameters()) for module in (model, own)]
     cells = [name, f'{low[0]}×{low[1]}', f'{count[0] - count[1]:,}', f'{whole / 1e9:.2f} G']
@@ -108,7 +110,12 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
         resizing = multiply_adds(
             resizer, partial(resizer, size=low), torch.rand(1, 3, *size) * 255)
         cells += [f'{(whole + resizing) / 1e9:.2f} G', f'{resizing / whole:.1%}']
-    return f'| {" | ".join(cells)} |'
+    rows = [cells]
+    if upsampling is not None:
+        rows.append(['of it upsampling', f'{size[0]}×{size[1]}',
+                     f'{sum(p.numel() for p in head.upsampling.parameters()):,}',
+                     f'{upsampling / 1e9:.2f} G', '', f'{upsampling / whole:.1%}', '', ''])
+    return '\n'.join(f'| {" | ".join(each)} |' for each in rows)
 
 
 def main(arguments: list[str] | None = None) -> int:

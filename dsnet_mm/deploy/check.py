@@ -1,9 +1,11 @@
 """Whether a file finds what the model's own ``predict`` finds."""
 from collections.abc import Iterable
 
+from dsnet_mm.config import scope_of
 from dsnet_mm.deploy.errors import Disagrees
 from dsnet_mm.deploy.graph import test_pipeline
 from dsnet_mm.deploy.session import Session
+from dsnet_mm.deploy.steps import name_of
 
 import numpy as np
 import torch
@@ -51,8 +53,8 @@ class Predictor:
 
     def __init__(self, model: BaseModel, cfg: Config) -> None:
         self.model = model
-        steps = [step for step in test_pipeline(cfg) if 'Annotations' not in step['type']]
-        self.scope = cfg.default_scope
+        steps = [step for step in test_pipeline(cfg) if 'Annotations' not in name_of(step)]
+        self.scope = scope_of(cfg)
         # mmdet's and mmseg's know images that are no files.
         steps[0] = {**steps[0], 'type': f'{self.scope}.LoadImageFromNDArray'}
         with DefaultScope.overwrite_default_scope(self.scope):

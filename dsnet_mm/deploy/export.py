@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.config import in_scope
+from dsnet_mm.config import resolve, scope_of
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
@@ -69,6 +69,10 @@ def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
         what = rule if rule.short_edge is not None else framing.steps.resizes
         raise CannotExport(f'{what} for images of any size', 'give the size of the full-size '
                            'images (--size H W), or set scale or target_size')
+    head = getattr(graph, 'guided_head', None)
+    if size is None and head is not None and getattr(head.upsampling, 'density', None):
+        raise CannotExport(f'{head.upsampling} for images of any size', 'give the size of the '
+                           'full-size images (--size H W), or leave out density')
     height, width = size or (200, 240)
     images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     open_axes = ['batch', 'height', 'width', None]
@@ -126,8 +130,7 @@ def _of_data_set(cfg: Config) -> dict:
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset['dataset']
-    with in_scope(cfg, DATASETS) as registry:
-        kind = registry.get(dataset.type)
+    kind = resolve(dataset.type, DATASETS, scope_of(cfg))
     own = dict(dataset.get('metainfo') or {})
     return {**getattr(kind, 'METAINFO', BaseDataset.METAINFO), **own}
 

@@ -19,10 +19,13 @@ class Frame(NamedTuple):
         inputs (Tensor): (N, 3, h + padding, w + padding) for the backbone.
         small (tuple[int, int]): Height and width of the resized image without padding.
         full (tuple[int, int]): Height and width of the full-size image.
+        large (Tensor): (N, 3, H, W) the images as the resizer got them, unsigned 8-bit or
+            floating-point.
     """
     inputs: Tensor
     small: Size
     full: Size
+    large: Tensor
 
     @property
     def padded(self) -> Size:
@@ -73,10 +76,11 @@ class Framing(nn.Module):
             images = images.permute(0, 3, 1, 2)
         if self.channel_order == 'rgb':
             images = images.flip(1)
-        resized: Any = self.preprocessor.resize(self.steps(images))
+        large = self.steps(images)
+        resized: Any = self.preprocessor.resize(large)
         if self.steps.resizes and not self.steps.to_float:
             resized = resized.clamp(0, 255)  # as of bytes
-        return Frame(prepare(self.preprocessor, resized), size_of(resized), size_of(images))
+        return Frame(prepare(self.preprocessor, resized), size_of(resized), size_of(images), large)
 
 
 def prepare(preprocessor: Any, images: Tensor) -> Tensor:

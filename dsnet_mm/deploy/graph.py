@@ -65,7 +65,7 @@ class Segmenter(Graph):
 
     Args:
         scores (bool): Return the model's ``scores`` (N, classes, h, w) as well, before they are
-            enlarged: logits, those of the padding cut off.
+            enlarged: logits, those of the padding cut off, except with a ``GuidedHead``.
 
     Raises:
         CannotExport: If the model infers in windows or in a way of its own.
@@ -82,16 +82,25 @@ class Segmenter(Graph):
         if model.test_cfg.get('mode', 'whole') != 'whole':
             raise CannotExport(f"test_cfg.mode={model.test_cfg['mode']!r}",
                                'set model.test_cfg.mode=whole')
+        from dsnet_mm.models.guided_head import GuidedHead
+        heads = model.decode_head
+        head = heads[-1] if isinstance(heads, nn.ModuleList) else heads
+        self.guided_head = head if isinstance(head, GuidedHead) else None
         self.scores = scores
         self.names = ('labels', 'scores') if scores else ('labels', )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         frame = self.framing(images)
         height, width = frame.small
-        meta = dict(img_shape=frame.padded, pad_shape=frame.padded)
-        logits = self.model.encode_decode(frame.inputs, [meta])[..., :height, :width]
-        large = F.interpolate(logits, frame.full, mode='bilinear',
-                              align_corners=self.model.align_corners)
+        if self.guided_head is None:
+            meta = dict(img_shape=frame.padded, pad_shape=frame.padded)
+            logits = large = self.model.encode_decode(frame.inputs, [meta])[..., :height, :width]
+        else:
+            logits = self.model(frame.inputs, mode='tensor')
+            large = self.guided_head.upsample(logits, frame.large, frame.small, frame.padded)
+        if self.guided_head is None or self.framing.steps.resizes:
+            large = F.interpolate(large, frame.full, mode='bilinear',
+                                  align_corners=self.model.align_corners)
         if logits.shape[1] > 1:
             labels = large.argmax(dim=1)
         else:

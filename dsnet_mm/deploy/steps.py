@@ -27,7 +27,7 @@ class PipelineSteps:
         self.to_float = False
         self.resizes: list[dict] = []
         for step in pipeline:
-            kind = step['type'].split('.')[-1]
+            kind = name_of(step)
             if kind == 'LoadImageFromFile':
                 self.to_float = step.get('to_float32', False)
                 if step.get('color_type', 'color') != 'color':
@@ -57,6 +57,12 @@ class PipelineSteps:
             if not self.to_float:
                 images = images.round()
         return images
+
+
+def name_of(step: dict) -> str:
+    """The name of a step's class; configs have paths that end with it, or the class itself."""
+    kind = step['type']
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
 
 
 def _checked_resize(step: dict) -> dict:

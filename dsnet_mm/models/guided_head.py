@@ -1,14 +1,14 @@
 """Any segmentation head, whose logits return to full size by the large image's guidance."""
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from dsnet_mm.preprocessors.guide import Guide
+from dsnet_mm.preprocessors.guide import Guide, extent_of
 from dsnet_mm.preprocessors.samples import padded_size
 from dsnet_mm.registry import MODELS
-from dsnet_mm.resizers import BilinearUpsampling, GuidedUpsampling
+from dsnet_mm.resizers import BilinearUpsampling
 from dsnet_mm.resizers.apply import enlarge
-from dsnet_mm.resizers.size import check_positive, size_of
+from dsnet_mm.resizers.guided import build_upsampling
+from dsnet_mm.resizers.size import Size, check_positive, size_of
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +44,8 @@ class GuidedHead(BaseModule):
         head (dict): Config of the head, one that makes a single map of logits and has the ``loss``
             and ``predict`` of mmseg's ``BaseDecodeHead`` or ``BaseCascadeDecodeHead``.
         upsampling (dict, optional): Arguments of
-            :class:`~dsnet_mm.resizers.GuidedUpsampling`.
+            :class:`~dsnet_mm.resizers.GuidedUpsampling`; with ``weights`` among them those that it
+            was trained with are the default.
         guided (bool): ``False`` enlarges bilinearly instead, to compare with.
         loss_bands (int): Compute the loss of so many bands of rows one after the other, and then
             once more for the gradient: the large logits and what they are made of take the memory
@@ -66,7 +67,7 @@ class GuidedHead(BaseModule):
         _check_head(self.head)
         # What is built behind starts from the same random weights as without guidance.
         with torch.random.fork_rng(devices=[]):
-            self.upsampling = (GuidedUpsampling(**upsampling or {}) if guided
+            self.upsampling = (build_upsampling(upsampling or {}) if guided
                                else BilinearUpsampling())
 
     def __getattr__(self, name: str) -> Any:
@@ -173,16 +174,27 @@ class GuidedHead(BaseModule):
     def _enlarge(self, logits: Tensor, group: dict[int, Guide],
                  rows: slice | None = None) -> Tensor:
         """Those of some images of the batch, without padding; all rows by default."""
+        indices, guides = zip(*group.items())
+        images = torch.stack([guide.image for guide in guides])
         if not isinstance(logits, Tensor):
             raise TypeError(f'{type(self.head).__name__} makes {type(logits).__name__} instead of '
                             'one map of logits: GuidedHead cannot enlarge that')
-        indices, guides = zip(*group.items())
-        extent = guides[0].extent(size_of(logits))
+        return self.upsample(logits[list(indices)], images, guides[0].size, guides[0].padded, rows)
+
+    def upsample(self, logits: Tensor, images: Tensor, size: Size, padded: Size,
+                 rows: slice | None = None) -> Tensor:
+        """Logits (N, classes, h, w) of the whole input to those of large images (N, C, H, W).
+
+        Args:
+            size (tuple[int, int]): Height and width to which the images were resized.
+            padded (tuple[int, int]): Those of the network's input.
+            rows (slice, optional): Those of the images; all by default.
+        """
+        extent = extent_of(size_of(logits), size, padded)
         # Beyond the image are only logits of its padding.
-        height, width = (math.ceil(n) for n in extent)
-        small = logits[list(indices), :, :height, :width]
-        images = torch.stack([guide.image for guide in guides])
-        return enlarge(self.upsampling, small, images, extent, rows)
+        height, width = (-(-n * shown // whole)
+                         for n, shown, whole in zip(size_of(logits), size, padded))
+        return enlarge(self.upsampling, logits[:, :, :height, :width], images, extent, rows)
 
 
 @MODELS.register_module()
@@ -225,7 +237,8 @@ def _by_size(metas: Sequence[dict]) -> list[dict[int, Guide]]:
         if 'guide' not in meta:
             raise RuntimeError('GuidedHead needs the images as they were before resizing: set '
                                "data_preprocessor=dict(type='dsnet_mm.DownsizeSegDataPreProcessor',"
-                               ' resize_gt_sem_seg=False, ...), and give it data samples')
+                               ' resize_gt_sem_seg=False, ...), give it data samples, and keep '
+                               "the preprocessor's inputs until then")
         guide = meta['guide']
         key = guide.image.shape, guide.image.dtype, guide.size, guide.padded
         groups.setdefault(key, {})[index] = guide

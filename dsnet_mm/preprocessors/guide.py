@@ -26,9 +26,7 @@ class Guide:
 
     def extent(self, maps: Size) -> tuple[float, float]:
         """Rows and columns of a map of this size, made of the whole input, that show the image."""
-        rows, columns = (n * size / padded
-                         for n, size, padded in zip(maps, self.size, self.padded))
-        return rows, columns
+        return extent_of(maps, self.size, self.padded)
 
     def __deepcopy__(self, memo: Any) -> Guide:
         # mmengine copies metainfo wherever a data sample goes.
@@ -36,3 +34,9 @@ class Guide:
 
     def __repr__(self) -> str:
         return f'Guide({size_of(self.image)} -> {self.size}, padded to {self.padded})'
+
+
+def extent_of(maps: Size, size: Size, padded: Size) -> tuple[float, float]:
+    """Rows and columns of a map, made of an input of the size ``padded``, that show its image."""
+    rows, columns = (n * shown / whole for n, shown, whole in zip(maps, size, padded))
+    return rows, columns

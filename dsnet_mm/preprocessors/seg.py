@@ -1,4 +1,6 @@
 """A resizer in front of any mmseg model."""
+import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,8 +35,9 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
         resize_gt_sem_seg (bool): Resize the label maps with the images. ``False`` trains against
             labels at high resolution, to which mmseg then enlarges the logits, and keeps the large
             images as ``guide`` in the metainfo, for
-            :class:`~dsnet_mm.models.guided_head.GuidedHead`. Labels of another size than the
-            resized image are padded in proportion to it.
+            :class:`~dsnet_mm.models.guided_head.GuidedHead`, as long as the network's input lives:
+            predictions no longer have it. Labels of another size than the resized image are padded
+            in proportion to it.
 
     Raises:
         ValueError: In training, if both ``size`` and ``size_divisor`` are given.
@@ -60,13 +63,15 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
             raise ValueError(f'data_preprocessor has both size={self.size} and size_divisor='
                              f'{self.size_divisor}: set one of them to None')
         data = super().forward(data, training)
-        padded = size_of(data['inputs'])
-        for sample in data['data_samples'] or ():
+        samples, padded = data['data_samples'] or (), size_of(data['inputs'])
+        for sample in samples:
             if 'guide' in sample:
                 guide = replace(sample.guide, padded=padded)
                 sample.set_field(guide, 'guide', field_type='metainfo')
             if training:
                 self._pad_maps(sample, padded)
+        # A model hands on the samples with its predictions, but nobody keeps its input.
+        weakref.finalize(data['inputs'], _drop_guides, [weakref.ref(sample) for sample in samples])
         return data
 
     def _pad_maps(self, sample: BaseDataElement, padded: Size) -> None:
@@ -98,3 +103,10 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
                               size_out: Size) -> None:
         if self.resize_gt_sem_seg:
             super()._rescale_ground_truth(sample, size_in, size_out)
+
+
+def _drop_guides(samples: Sequence[weakref.ref]) -> None:
+    for reference in samples:
+        sample = reference()
+        if sample is not None and 'guide' in sample:
+            del sample.guide

@@ -62,11 +62,4 @@ class ConvexResizer(nn.Module):
         raise NotImplementedError
 
     def _load(self, weights: str | Path) -> None:
-        config, state = pretrained.read(weights)
-        kind = config.pop('type')
-        try:
-            self.load_state_dict(state)
-        except (RuntimeError, ValueError) as error:
-            arguments = ', '.join(f'{key}={value!r}' for key, value in config.items())
-            raise ValueError(f'the weights {str(weights)!r} are of {kind}({arguments}), which '
-                             f'is another network than this one: {error}') from error
+        pretrained.load(self, weights)

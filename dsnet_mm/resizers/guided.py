@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import sampling
+from dsnet_mm.resizers import pretrained, sampling
 from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
 from dsnet_mm.resizers.memory import keep_freed_memory
 from dsnet_mm.resizers.sampling import Axis, Grid
@@ -38,9 +39,12 @@ class GuidedUpsampling(nn.Module):
         density (int, optional): Read the texture of an antialiased image this many times as large
             as the small map along each axis (if that is smaller than the image), and interpolate it
             to full size: cheaper for large ratios. By default that of the image itself.
+        weights (str | Path, optional): A file of ``tools/publish_resizer.py --upsampling`` to start
+            from.
 
     Raises:
-        ValueError: If an argument is not a positive integer.
+        FileNotFoundError: If there are no such weights.
+        ValueError: If an argument is not a positive integer, or the weights do not fit.
     """
     # Pixels around each one that the convolutions see.
     _MARGIN = 2
@@ -55,13 +59,14 @@ class GuidedUpsampling(nn.Module):
     logits: Any
 
     def __init__(self, guide_channels: int = 3, channels: int = 8,
-                 density: int | None = None) -> None:
+                 density: int | None = None, weights: str | Path | None = None) -> None:
         super().__init__()
         check_positive(guide_channels=guide_channels, channels=channels)
         if density is not None:
             check_positive(density=density)
         self.guide_channels = guide_channels
         self.density = density
+        self.weights = weights
         self.embedding = nn.Conv2d(guide_channels, channels, 3)
         self.context = nn.Conv2d(channels, channels, 3)
         self.place = nn.Linear(2, channels, bias=False)
@@ -69,11 +74,32 @@ class GuidedUpsampling(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Sets the weights as at the start."""
+        """Sets the weights as at the start: those given as ``weights``, otherwise drawn anew."""
         for module in (self.embedding, self.context, self.place):
             module.reset_parameters()
         nn.init.zeros_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
+        if self.weights is not None:
+            pretrained.load(self, self.weights)
+
+    @classmethod
+    def from_pretrained(cls, weights: str | Path, **options: Any) -> GuidedUpsampling:
+        """A trained network, with the arguments it was trained with.
+
+        Args:
+            weights (str | Path): A file of ``tools/publish_resizer.py --upsampling``.
+            **options: Other arguments.
+
+        Raises:
+            FileNotFoundError: If there are no such weights.
+            ValueError: If they are of a resizer.
+        """
+        config = pretrained.complete({**options, 'weights': weights})
+        kind = config.pop('type')
+        if kind != cls.__name__:
+            raise ValueError(f'the weights {str(weights)!r} are of a {kind}: use '
+                             f'{kind}.from_pretrained')
+        return cls(**config)
 
     def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None,
                 rows: slice | None = None) -> Tensor:
@@ -125,6 +151,12 @@ class GuidedUpsampling(nn.Module):
         small, guide, extent = self._checked(small, guide, extent)
         grid = _grid(small, guide, extent, self.logits.weight)
         return self._weights(self._texture(guide, extent)(None), grid)
+
+    def prior(self, small: Tensor, guide: Tensor, extent: Extent | None = None) -> Tensor:
+        """The weights (9, H, W) that an untrained network gives the same pixels."""
+        small, guide, extent = self._checked(small, guide, extent)
+        bilinear = _bilinear(_grid(small, guide, extent, self.logits.weight))
+        return (bilinear + self._LEAK) / (1 + 9 * self._LEAK)
 
     def _weights(self, texture: Tensor, grid: Grid) -> Tensor:
         """(N, 9, H, W) the weights of the small pixels, from a texture (N, channels, H, W)."""
@@ -218,6 +250,13 @@ def _bilinear(grid: Grid) -> Tensor:
     return (y.weights[:, None, :, None] * x.weights[:, None]).flatten(0, 1)
 
 
+def build_upsampling(arguments: dict) -> GuidedUpsampling:
+    """A guided head's ``upsampling``; its weights bring their arguments."""
+    if arguments.get('weights') is None:
+        return GuidedUpsampling(**arguments)
+    return GuidedUpsampling.from_pretrained(**arguments)
+
+
 class BilinearUpsampling(nn.Module):
     """Enlarges maps by bilinear interpolation: the baseline of :class:`GuidedUpsampling`, which it
     is called like."""
@@ -262,7 +301,12 @@ def _combine_into(out: Tensor, small: Tensor, weights: Tensor, grid: Grid) -> No
     # Rows between the same small ones at once.
     for count in y.neighbours[1].unique_consecutive(return_counts=True)[1].tolist():
         rows = slice(first, first + count)
-        values = (column[:, :, [index - low]] for index in y.neighbours[:, first].tolist()
-                  for column in columns)
-        out[:, :, rows] = weighted_sum(weights[..., rows, :].unbind(1), values)
+        values = [column[:, :, index - low:index - low + 1]
+                  for index in y.neighbours[:, first].tolist() for column in columns]
+        part = out[:, :, rows]
+        for place, (weight, value) in enumerate(zip(weights[..., rows, :].unbind(1), values)):
+            if place:
+                part.addcmul_(weight, value)
+            else:
+                torch.mul(weight, value, out=part)
         first += count

@@ -1,4 +1,4 @@
-"""Trained resizers as files: numbers and the arguments they belong to, no code.
+"""Trained resizers, and upsamplings, as files: numbers and the arguments they belong to, no code.
 
 The safetensors files in this package's ``weights/`` have names (:func:`names`); what they were
 trained on stands in ``weights/README.md``. ``dsnet-mm publish`` makes such a file of one's
@@ -68,11 +68,28 @@ def complete(config: dict) -> dict:
     return {**trained, **config}
 
 
+def load(net: nn.Module, weights: str | Path) -> None:
+    """Gives a network the numbers of a trained one.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        ValueError: If their file is broken, or they are of another network.
+    """
+    config, state = read(weights)
+    kind = config.pop('type')
+    try:
+        net.load_state_dict(state)
+    except (RuntimeError, ValueError) as error:
+        arguments = ', '.join(f'{key}={value!r}' for key, value in config.items())
+        raise ValueError(f'the weights {str(weights)!r} are of {kind}({arguments}), which '
+                         f'is another network than this one: {error}') from error
+
+
 def save(net: nn.Module, file: str | Path, config: dict) -> None:
     """Writes a trained resizer.
 
     Args:
-        net (nn.Module): A ``ConvexResizer``.
+        net (nn.Module): A ``ConvexResizer`` or ``GuidedUpsampling``.
         file (str | Path): Ends with ``.safetensors``.
         config (dict): The network's arguments.
     """

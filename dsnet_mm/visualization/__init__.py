@@ -1,6 +1,12 @@
 """Pictures of what a resizer does, after and during training."""
 from dsnet_mm.visualization.hook import DownsizeVisualizationHook
-from dsnet_mm.visualization.maps import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
+from dsnet_mm.visualization.maps import (
+    COLORMAPS,
+    coefficient_maps,
+    image_to_rgb,
+    map_to_rgb,
+    upsampling_maps,
+)
 
 __all__ = ['COLORMAPS', 'DownsizeVisualizationHook', 'coefficient_maps', 'image_to_rgb',
-           'map_to_rgb']
+           'map_to_rgb', 'upsampling_maps']

@@ -3,17 +3,19 @@
 A page shows the image as the resizers get it from the config's test pipeline, the small images, a
 magnified part of each, and for every learned resizer with coefficients three maps of them: which
 neighbour weighs most, their entropy (0: one alone counts, 1: all alike), and their total variation
-distance to the prior, the weights of an untrained network. Numbers along the axes are pixels of the
-original image.
+distance to the prior, the weights of an untrained network. If the config has a guided head, the
+same maps of each checkpoint show which of nine small pixels each large one takes from on the way
+back up. Numbers along the axes are pixels of the original image.
 """
 import argparse
 from pathlib import Path
 
 from dsnet_mm.comparison.variants import parse_resizer
-from dsnet_mm.config import build_model, load_config
-from dsnet_mm.loading import load_resizer
+from dsnet_mm.config import build_model, load_config, scope_of
+from dsnet_mm.loading import is_guided, load_resizer, load_upsampling
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import build_resizer
+from dsnet_mm.resizers import GuidedUpsampling
 from dsnet_mm.visualization.page import build_pipeline, check_crop, draw_page, load_image
 
 import torch
@@ -87,12 +89,27 @@ def build_resizers(args: argparse.Namespace, cfg: Config) -> dict[str, nn.Module
     return {name: resizer.eval() for name, resizer in resizers}
 
 
+def load_upsamplings(args: argparse.Namespace, cfg: Config) -> dict[str, GuidedUpsampling]:
+    """Loads the upsampling of each checkpoint, by name; empty if the config has no guided head.
+
+    Raises:
+        ValueError: If a checkpoint holds another upsampling.
+    """
+    head = cfg.model.get('decode_head')
+    if not is_guided(head, scope_of(cfg)):
+        return {}
+    pairs = [text.partition('=') for text in args.checkpoints]
+    return {name if named else Path(name).stem: load_upsampling(head, path or name)
+            for name, named, path in pairs}
+
+
 def draw_pages(args: argparse.Namespace) -> None:
     """Writes a page for each image."""
     torch.manual_seed(0)  # untrained variants look the same every time
     cfg = load_config(args.config, args.cfg_options)
     preprocessor = build_preprocessor(cfg, args.config)
     resizers = build_resizers(args, cfg)
+    upsamplings = load_upsamplings(args, cfg)
     pipeline = build_pipeline(cfg)
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.images:
@@ -100,7 +117,7 @@ def draw_pages(args: argparse.Namespace) -> None:
         if args.crop:
             check_crop(args.crop, large, path)
         page = args.out / f'{path.stem}.png'
-        draw_page(preprocessor, resizers, large, args.crop).savefig(page, dpi=120)
+        draw_page(preprocessor, resizers, upsamplings, large, args.crop).savefig(page, dpi=120)
         print(page)
 
 

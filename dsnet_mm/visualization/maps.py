@@ -1,7 +1,7 @@
 """Images and maps of learned coefficients as RGB pictures."""
 import math
 
-from dsnet_mm.resizers import ConvexResizer
+from dsnet_mm.resizers import ConvexResizer, GuidedUpsampling
 from dsnet_mm.resizers.size import Size
 
 import matplotlib
@@ -30,8 +30,30 @@ def coefficient_maps(net: ConvexResizer, images: Tensor, size: Size) -> dict[str
     Raises:
         TypeError, ValueError: As ``net.coefficients``.
     """
-    coefficients = net.coefficients(images, size)
-    prior = net.prior(images, size)
+    return _maps(net.coefficients(images, size), net.prior(images, size))
+
+
+@torch.no_grad()
+def upsampling_maps(net: GuidedUpsampling, images: Tensor, size: Size) -> dict[str, Tensor]:
+    """The maps of :func:`coefficient_maps` for the way back up: how each large pixel weighs the
+    nine small ones around it.
+
+    Args:
+        net (GuidedUpsampling): The network.
+        images (Tensor): (N, C, H, W) the large images, as ``net`` takes them.
+        size (tuple[int, int]): Height and width of the small maps in pixels.
+
+    Returns:
+        dict[str, Tensor]: Each (N, H, W).
+
+    Raises:
+        TypeError, ValueError: As ``net.coefficients``.
+    """
+    small = net.logits.weight.new_zeros(len(images), 1, *size)
+    return _maps(net.coefficients(small, images), net.prior(small, images))
+
+
+def _maps(coefficients: Tensor, prior: Tensor) -> dict[str, Tensor]:
     return dict(
         argmax=coefficients.argmax(dim=1),
         entropy=torch.special.entr(coefficients).sum(dim=1) / math.log(len(prior)),

@@ -5,9 +5,14 @@ from typing import NamedTuple
 
 from dsnet_mm.config import scope_of
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
-from dsnet_mm.resizers import ConvexResizer
+from dsnet_mm.resizers import ConvexResizer, GuidedUpsampling
 from dsnet_mm.resizers.size import size_of
-from dsnet_mm.visualization.maps import COLORMAPS, coefficient_maps, image_to_rgb
+from dsnet_mm.visualization.maps import (
+    COLORMAPS,
+    coefficient_maps,
+    image_to_rgb,
+    upsampling_maps,
+)
 
 import cv2
 import matplotlib
@@ -128,7 +133,8 @@ def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float
         bar.ax.invert_yaxis()
 
 
-def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module], large: Large,
+def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module],
+              upsamplings: dict[str, GuidedUpsampling], large: Large,
               crop: Sequence[float] | None) -> Figure:
     """Images in the first row, crops in the second, and maps of each network's coefficients."""
     smalls = {name: shrink(preprocessor, net, large.image) for name, net in resizers.items()}
@@ -139,6 +145,10 @@ def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module], large
             images, size = large.image[None].to(smalls[name].dtype), size_of(smalls[name])
             maps[name] = coefficient_maps(net, images, size)
             neighbours[name] = len(net.prior(images, size))
+    for name, upsampling in upsamplings.items():
+        up = f'{name}, way up'
+        maps[up] = upsampling_maps(upsampling, large.image[None].float(), size_of(smalls[name]))
+        neighbours[up] = 9
     # At least a hundredth, or rounding errors would look like something.
     farthest = max([0.01, *(float(values['distance'].max()) for values in maps.values())])
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from dsnet_mm.benchmarking import cli as benchmark
-from dsnet_mm.benchmarking import memory, pipelines, report, resizers, timing
+from dsnet_mm.benchmarking import memory, pipelines, report, resizers, timing, upsampling
 
 import numpy as np
 import pytest
@@ -90,6 +90,21 @@ def test_resizers(tmp_path, monkeypatch, capsys):
     assert report.markdown(rows) in capsys.readouterr().out
     assert report.markdown(rows) in (tmp_path / 'resizers.md').read_text()
     assert (tmp_path / 'resizers.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_upsampling(tmp_path, monkeypatch):
+    monkeypatch.setattr(upsampling, 'SMALL', (36, 60))
+    monkeypatch.setattr(upsampling, 'LARGE', (120, 200))
+    steps: list[int] = []
+    [rows] = upsampling.measure(1, 1, CPU, lambda: steps.append(1))
+    assert [row['resizer'] for row in rows] == list(upsampling.networks())
+    assert len(steps) == upsampling.measurements(1)
+    # Convolutions 3 -> 8 around the image, 8 -> 8 and 8 -> 9 in it.
+    expected = 27 * 8 * 122 * 202 + (72 * 8 + 72) * 120 * 200
+    assert [row['gmacs'] for row in rows][:2] == [0, round(expected / 1e9, 3)]
+    code = benchmark.main(['upsampling', '--quick', '--threads', '1', '--out', str(tmp_path)])
+    assert code == 0 and (tmp_path / 'upsampling.png').exists()
+    assert '| 36×60 → 120×200 | guided | ' in (tmp_path / 'upsampling.md').read_text()
 
 
 def test_pipelines(tmp_path, monkeypatch):

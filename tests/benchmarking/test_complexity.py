@@ -50,6 +50,10 @@ def test_a_guided_heads_upsampling_belongs_to_the_model():
     plain, guided = (float(row.split('|')[4].split()[0]) for row in rows)
     # 864 for each of the large pixels.
     assert guided - plain == pytest.approx(864 * 560 * 534 / 1e9, abs=0.02)
+    own = [cell.strip() for cell in rows[1].splitlines()[1].split('|')[1:-1]]
+    assert own[:4] == ['of it upsampling', '560×534', '905', '0.26 G']
+    assert len(rows[0].splitlines()) == 1 and float(own[5].strip('%')) == pytest.approx(
+        100 * 0.26 / guided, abs=1)
 
 
 @pytest.mark.parametrize('name', complexity.PIPELINES)

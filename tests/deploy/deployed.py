@@ -19,7 +19,7 @@ from torch import nn
 
 # What would hide a mistake by being zero or alike everywhere.
 FLAT = ('conv_offset', 'resizer.logits', 'conv_cls', 'atss_cls', 'retina_cls', 'heatmap_head.2',
-        'cls_convs.0.weight', 'conv_seg')
+        'cls_convs.0.weight', 'conv_seg', 'upsampling.logits')
 
 
 def build(name: str, options: dict | None = None) -> tuple[BaseModel, Config]:

@@ -30,6 +30,7 @@ MODELS = [
         ('fcn-mobilenetv2_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
         ('deeplabv3plus_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
         ('unet_drive', 'drive', 'images/validation', 25, 'mIoU', 40),
+        ('unet-guided_drive', 'drive', 'images/validation', 25, 'mIoU', 40),
     ]),
 ]
 
@@ -58,6 +59,23 @@ def test_file_is_as_good_as_the_model(config, data_set, folder, steps, metric, l
     assert of_model[metric] >= least
     points = 0.1 if metric == 'mIoU' else 0.001
     assert of_file[metric] == pytest.approx(of_model[metric], abs=points)
+
+
+@pytest.mark.parametrize('size, density, trained', [
+    ((130, 160), 2, True), pytest.param(None, None, True, marks=pytest.mark.slow),
+    pytest.param(None, None, False, marks=pytest.mark.slow)])
+def test_guided_head(size, density, trained, tmp_path):
+    model, cfg = build('unet-guided_drive', {
+        'model.type': 'dsnet_mm.GuidedEncoderDecoder',
+        'model.decode_head.upsampling.density': density})
+    if not trained:
+        model.decode_head.upsampling.reset_parameters()
+    graph = build_graph(model, cfg, scores=True)
+    export(graph, cfg, tmp_path / 'model.onnx', images.make(size), size)
+    session = Session(tmp_path / 'model.onnx', threads=1)
+    found = session(next(images.make((130, 160))))
+    assert found['labels'].shape == (130, 160) and found['scores'].shape == (2, 40, 48)
+    assert session.session.get_inputs()[0].shape == ['batch', *(size or ('height', 'width')), 3]
 
 
 def test_one_size(tmp_path, monkeypatch):

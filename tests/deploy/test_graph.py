@@ -1,4 +1,5 @@
 """The graphs of whole models find in real images what the models' own ``predict`` finds there."""
+from dsnet_mm.config import load_config
 from dsnet_mm.deploy import images
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport, Disagrees
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from deployed import Eager, build
+from new_style import new_style
 
 SIZE = 'model.data_preprocessor.target_size'
 SCALE = 'model.data_preprocessor.scale'
@@ -35,6 +37,17 @@ MODELS = {
     'FCN': ('fcn-mobilenetv2_camvid', {}, CAMVID),
     'FCN-8s': ('fcn_camvid', {}, CAMVID),
     'U-Net, padded': ('unet_drive', {}, DRIVE),
+    'guided head, padded': ('unet-guided_drive', {}, DRIVE),
+    'guided head, texture of a smaller image': ('unet-guided_drive', {
+        'model.decode_head.upsampling.density': 2}, DRIVE),
+    'guided head, V2, short edge': ('unet-guided_drive', {
+        SCALE: None, SHORT: 130, f'{RESIZER}.type': 'DownsizeNetV2',
+        'model.type': 'dsnet_mm.GuidedEncoderDecoder'}, DRIVE),
+    'guided head, a Resize before it': ('unet-guided_drive', {
+        'test_dataloader.dataset.pipeline.0.to_float32': True,  # OpenCV's bytes are rounded
+        'test_dataloader.dataset.pipeline.1': dict(type='Resize', scale=(300, 260))}, DRIVE),
+    'bilinear in the place of a guided head': ('unet-guided_drive', {
+        'model.decode_head.guided': False}, DRIVE),
 }
 
 
@@ -49,6 +62,21 @@ def test_finds_what_the_model_finds(name, data_root):
         for one, batch in zip(zip(*map(graph, each)), graph(torch.cat(each))):
             torch.testing.assert_close(torch.cat([x.reshape(1, *batch.shape[1:]) for x in one]),
                                        batch, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize('name', ['atss-mobilenetv2_bccd', 'unet_drive'])
+def test_types_that_are_classes(name, tmp_path):
+    model, cfg = build(name)
+    (tmp_path / 'new.py').write_text(new_style(cfg))
+    new = load_config(str(tmp_path / 'new.py'))
+    assert new.default_scope is None
+    graph = build_graph(model, new)
+    check(Eager(graph), model, new, images.make((150, 200)))
+    assert describe(graph, new, None, None) == describe(graph, cfg, None, None)
+    step = dict(type=type('Pad', (), {}))
+    new.test_dataloader.dataset.pipeline.insert(1, step)
+    with pytest.raises(CannotExport, match='test pipeline step .*Pad.*leave it out'):
+        build_graph(model, new)
 
 
 def test_layout_and_order():
@@ -110,6 +138,12 @@ def test_what_cannot_be_exported(arguments, message):
 def test_arguments_that_cannot_be_exported(changes, message):
     with pytest.raises(CannotExport, match=message):
         broken('fcn-mobilenetv2_camvid', **changes)
+
+
+def test_a_size_that_no_graph_rounds():
+    model, cfg = build('unet-guided_drive', {'model.decode_head.upsampling.density': 2})
+    with pytest.raises(CannotExport, match=r'(?s)GuidedUpsampling.*density=2.*--size H W'):
+        trace(build_graph(model, cfg), None, 20)
 
 
 def test_a_model_without_resizer():

@@ -1,15 +1,21 @@
 """GuidedHead in mmseg's own segmenters: nothing is off by a pixel, whatever lies in between."""
 import copy
+import pickle
+import weakref
 
 from dsnet_mm import GuidedHead
+from dsnet_mm.preprocessors import seg
+from dsnet_mm.preprocessors.guide import Guide
 
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModule
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
+from mmseg.apis import MMSegInferencer, inference_model
 from mmseg.models.decode_heads.cascade_decode_head import BaseCascadeDecodeHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS as MMSEG_MODELS
@@ -19,6 +25,7 @@ from torch import Tensor, nn
 WHOLE = ConfigDict(mode='whole')
 SLIDE = ConfigDict(mode='slide', crop_size=(16, 20), stride=(12, 12))
 HEAD = dict(type='ImageHead', num_classes=3, in_channels=3, channels=3)
+PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
 FCN = dict(type='FCNHead', in_channels=8, channels=8, num_convs=1, num_classes=3, dropout_ratio=0,
            concat_input=False)
 
@@ -75,17 +82,21 @@ class Distance(nn.Module):
         return (logits[:, 0] - labels)[inner].abs().amax()
 
 
-def segmenter(decode_head=None, type='EncoderDecoder', backbone=None, mode=WHOLE, test=None,
-              init_cfg=None, model=None, **preprocessor) -> nn.Module:
-    """A model behind a bilinear resizer, by default with a guided head; ``test`` is how images are
-    padded at test."""
-    model = MMSEG_MODELS.build(dict(dict(
+def config(decode_head=None, type='EncoderDecoder', backbone=None, mode=WHOLE, test=None,
+           init_cfg=None, model=None, **preprocessor) -> dict:
+    """That of a model behind a bilinear resizer, by default with a guided head; ``test`` is how
+    images are padded at test."""
+    return dict(dict(
         type=type, backbone=backbone or dict(type='Averages'),
         decode_head=decode_head or guided(HEAD), test_cfg=mode, train_cfg=dict(),
         init_cfg=init_cfg, data_preprocessor=dict(dict(
             type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.35, resize_gt_sem_seg=False,
             size_divisor=1, resizer=dict(type='FixedResizer'), test_cfg=test), **preprocessor)),
-        **model or {}))
+        **model or {})
+
+
+def segmenter(*args, **kwargs) -> nn.Module:
+    model = MMSEG_MODELS.build(config(*args, **kwargs))
     model.init_weights()
     return model
 
@@ -235,9 +246,39 @@ def test_copies_share_images_and_leave_nothing_behind():
     guide = data['data_samples'][0].guide
     assert copy.deepcopy(data['data_samples'][0]).guide.image is guide.image
     assert repr(guide) == 'Guide((60, 84) -> (21, 29), padded to (21, 29))'
-    [result] = copy.deepcopy(model)(**data, mode='predict')
-    assert result.seg_logits.shape == (60, 84)
+    for _ in range(2):
+        [result] = copy.deepcopy(model)(**data, mode='predict')
+        assert result.seg_logits.shape == (60, 84)
     assert not any(isinstance(value, Tensor) for value in vars(model.decode_head).values())
+
+
+@pytest.mark.parametrize('head', [HEAD, guided(HEAD)], ids=['plain', 'guided'])
+@pytest.mark.parametrize('how', ['test_step', 'inference_model', 'MMSegInferencer'])
+def test_results_do_not_keep_the_large_image(head, how, monkeypatch):
+    kept = []
+
+    class Watched(Guide):
+        def __init__(self, image: Tensor, *args, **kwargs) -> None:
+            kept.append(weakref.ref(image))
+            super().__init__(image, *args, **kwargs)
+
+    monkeypatch.setattr(seg, 'Guide', Watched)
+    cfg = Config(dict(
+        model=config(head), test_pipeline=PIPELINE, visualizer=dict(type='SegLocalVisualizer'),
+        test_dataloader=dict(dataset=dict(pipeline=PIPELINE))))
+    image = ramp(60, 84).byte().permute(1, 2, 0).numpy()
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        if how == 'MMSegInferencer':
+            inferencer = MMSegInferencer(cfg, dataset_name='cityscapes')
+            result = inferencer(image, return_datasamples=True)
+        else:
+            model = segmenter(head)
+            model.cfg = cfg
+            [result] = (model.test_step(batch(torch.from_numpy(image).permute(2, 0, 1)))
+                        if how == 'test_step' else inference_model(model, [image]))
+    assert result.pred_sem_seg.shape == (60, 84)
+    assert 'guide' not in result and b'Guide' not in pickle.dumps(result)
+    assert kept and all(image() is None for image in kept)
 
 
 def test_the_loss_in_bands_is_the_same():

@@ -150,13 +150,16 @@ def test_5_labels_at_high_resolution_are_padded_in_proportion():
     # 20x30 pixels become 25x30 and 32x32.
     for padding, size in ((dict(size=(50, 60)), (50, 60)), (dict(size_divisor=32), (64, 64))):
         ours = DownsizeSegDataPreProcessor(scale=0.5, resize_gt_sem_seg=False, **padding)
-        sample = ours(data, True)['data_samples'][0]
+        resized = ours(data, True)
+        sample = resized['data_samples'][0]
         right, below = size[1] - 60, size[0] - 40
         assert torch.equal(sample.gt_sem_seg.data,
                            torch.nn.functional.pad(labels, (0, right, 0, below), value=255))
         guide = sample.guide
         assert guide.image is data['inputs'][0] and guide.size == (20, 30)
         assert guide.extent(guide.padded) == (20, 30)
+        del resized  # with the network's input
+        assert 'guide' not in sample
 
 
 # 6. CenterNet: no scale_factor in its test metainfo, and a border.

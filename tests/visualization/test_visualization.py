@@ -4,12 +4,14 @@ from io import BytesIO
 from pathlib import Path
 
 import dsnet_mm
+from dsnet_mm import GuidedUpsampling
 from dsnet_mm.config import load_config
 from dsnet_mm.visualization import (
     DownsizeVisualizationHook,
     coefficient_maps,
     image_to_rgb,
     map_to_rgb,
+    upsampling_maps,
 )
 
 import cv2
@@ -193,3 +195,19 @@ def test_a_model_without_a_resizer_is_refused(textures, tmp_path):
     runner.model.data_preprocessor = torch.nn.Identity()
     with pytest.raises(ValueError, match='is an? Identity: set its type'):
         runner.train()
+
+
+def test_where_each_large_pixel_takes_from():
+    net, images = GuidedUpsampling(), 255 * torch.rand(2, 3, 12, 20)
+    maps = upsampling_maps(net, images, (4, 5))
+    assert all(values.shape == (2, 12, 20) for values in maps.values())
+    assert maps['distance'].max() < 1e-5
+    # A large pixel in the middle of a small one takes from that; every third row and fourth column
+    # of odd ratios.
+    assert (maps['argmax'][:, 1::3] // 3 == 1).all()
+    with torch.no_grad():
+        net.logits.bias[8] = 30
+    maps = upsampling_maps(net, images, (4, 5))
+    assert (maps['argmax'] == 8).all() and maps['entropy'].max() < 1e-5
+    prior = net.prior(torch.rand(2, 1, 4, 5), images)
+    torch.testing.assert_close(maps['distance'], (1 - prior[8]).expand(2, -1, -1))

@@ -1,11 +1,12 @@
 """dsnet-mm visualize: pages that show what resizers do to images."""
+import math
 from collections.abc import Callable
 from pathlib import Path
 
-from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer
+from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer, GuidedUpsampling
 from dsnet_mm.config import load_config
 from dsnet_mm.visualization import cli as tool
-from dsnet_mm.visualization import coefficient_maps, image_to_rgb
+from dsnet_mm.visualization import coefficient_maps, image_to_rgb, upsampling_maps
 from dsnet_mm.visualization.page import build_pipeline, load_image
 
 import cv2
@@ -190,3 +191,21 @@ def test_a_checkpoint_of_another_resizer(page, images, checkpoint, tmp_path):
     with pytest.raises(SystemExit, match="epoch_7.pth does not hold .*'channels': 4"):
         page(DET, checkpoint, '--images', images[0], '--out', tmp_path, '--cfg-options',
              'model.data_preprocessor.resizer.channels=4')
+
+
+def test_the_way_back_up(images, page, tmp_path):
+    net = GuidedUpsampling()
+    torch.nn.init.normal_(net.logits.weight)
+    model = {f'decode_head.upsampling.{key}': value for key, value in net.state_dict().items()}
+    model.update({f'data_preprocessor.resizer.{key}': value
+                  for key, value in DownsizeNet().state_dict().items()})
+    torch.save(model, tmp_path / 'model.pth')
+    figure = page('configs/mini/unet-guided_drive.py', f'mine={tmp_path}/model.pth', '--images',
+                  images[0], '--out', tmp_path)
+    titles = [panel.get_title() for panel in figure.axes]
+    row = [i for i, title in enumerate(titles) if title.startswith('mine, way up: ')]
+    assert [titles[i].split(': ')[1] for i in row] == list(tool.CAPTIONS.values())
+    image = torch.from_numpy(cv2.imread(str(images[0]))).permute(2, 0, 1)[None].float()
+    size = [math.floor(n * 0.3 + 1e-6) for n in image.shape[2:]]
+    expected = upsampling_maps(net, image, size)['argmax'][0]
+    np.testing.assert_array_equal(figure.axes[row[0]].images[0].get_array(), expected)
