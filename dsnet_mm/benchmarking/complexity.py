@@ -97,7 +97,7 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
         model, partial(model.forward, data_samples=[sample], mode='tensor'),
         torch.rand(1, 3, *low))
     head = getattr(model, 'decode_head', None)
-    upsampling = None
+    upsampling = 0
     if isinstance(head, GuidedHead):
         logits = torch.rand(1, head.out_channels, *low)
         upsampling = multiply_adds(head.upsampling, partial(head.upsampling, logits),
@@ -111,7 +111,7 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
             resizer, partial(resizer, size=low), torch.rand(1, 3, *size) * 255)
         cells += [f'{(whole + resizing) / 1e9:.2f} G', f'{resizing / whole:.1%}']
     rows = [cells]
-    if upsampling is not None:
+    if isinstance(head, GuidedHead):
         rows.append(['of it upsampling', f'{size[0]}×{size[1]}',
                      f'{sum(p.numel() for p in head.upsampling.parameters()):,}',
                      f'{upsampling / 1e9:.2f} G', '', f'{upsampling / whole:.1%}', '', ''])

@@ -7,7 +7,7 @@ from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer, GuidedUpsampling
 from dsnet_mm.config import load_config
 from dsnet_mm.visualization import cli as tool
 from dsnet_mm.visualization import coefficient_maps, image_to_rgb, upsampling_maps
-from dsnet_mm.visualization.page import build_pipeline, load_image
+from dsnet_mm.visualization.page import CAPTIONS, build_pipeline, load_image
 
 import cv2
 import numpy as np
@@ -204,7 +204,7 @@ def test_the_way_back_up(images, page, tmp_path):
                   images[0], '--out', tmp_path)
     titles = [panel.get_title() for panel in figure.axes]
     row = [i for i, title in enumerate(titles) if title.startswith('mine, way up: ')]
-    assert [titles[i].split(': ')[1] for i in row] == list(tool.CAPTIONS.values())
+    assert [titles[i].split(': ')[1] for i in row] == list(CAPTIONS.values())
     image = torch.from_numpy(cv2.imread(str(images[0]))).permute(2, 0, 1)[None].float()
     size = [math.floor(n * 0.3 + 1e-6) for n in image.shape[2:]]
     expected = upsampling_maps(net, image, size)['argmax'][0]
