@@ -1,6 +1,7 @@
 """Trains several variants of a config with several seeds, and compares their metrics.
 
-A variant is a resizer in front of the model, or other options of the config.
+A variant is a resizer in front of the model, or other options of the config. With --sizes all of
+them are compared at several input sizes.
 
 Writes results.json, report.md and report.html to the work dir (docs/compare.md has the layout).
 Started again, it keeps what is finished and goes on with what is not.
@@ -10,15 +11,23 @@ import shlex
 import sys
 from pathlib import Path
 
-from dsnet_mm.comparison.plan import HIGH_RES, check_config, main_metric, plan
+from dsnet_mm.comparison import curve
+from dsnet_mm.comparison.plan import (
+    HIGH_RES,
+    Comparison,
+    at_size,
+    check_config,
+    main_metric,
+    plan,
+)
 from dsnet_mm.comparison.report import summary_table, write_reports
 from dsnet_mm.comparison.results import collect, read, up_to_date
-from dsnet_mm.comparison.runs import Run, locked, run_all
+from dsnet_mm.comparison.runs import locked, run_all
 from dsnet_mm.comparison.variants import VARIANTS, parse_variant
 from dsnet_mm.config import RESIZER, load_config
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from rich.console import Console
 
 
@@ -34,6 +43,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--variants', '--arms', nargs='+', default=['bilinear', 'downsizenet'],
                         metavar='VARIANT', help='what to compare; the others with the first')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--sizes', nargs='+', type=float, metavar='SIZE',
+                        help='compare at each of these sizes: factors below 1, or pixels')
     parser.add_argument('--work-dir', type=Path, help='folder for runs and reports '
                         '(default: work_dirs/compare/<name of the config>)')
     parser.add_argument('--jobs', type=int, default=1,
@@ -65,11 +76,27 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error('--train resizer leaves the model as it is, --finetune trains it on: choose')
     if len(set(args.seeds)) < len(args.seeds):
         parser.error(f'the seeds must differ, got {args.seeds}')
+    if args.sizes is not None:
+        _check_sizes(parser, args)
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         parser.error('--launcher pytorch needs GPUs, of which PyTorch finds none')
     if args.jobs < 1:
         parser.error(f'--jobs must be positive, got {args.jobs}')
     return args
+
+
+def _check_sizes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if len(set(args.sizes)) < max(2, len(args.sizes)):
+        parser.error(f'--sizes needs two or more sizes that differ, got {args.sizes}')
+    for size in args.sizes:
+        if size <= 0 or size == 1 or (size > 1 and not size.is_integer()):
+            parser.error('a size is a factor between 0 and 1, or a whole number of pixels from 2 '
+                         f'on, got {size:g}')
+    if min(args.sizes) < 1 < max(args.sizes):
+        parser.error(f'--sizes are factors or pixels, not both, got {args.sizes}')
+    if args.high_res:
+        parser.error('--high-res is the same at all --sizes: compare with it by itself')
+    args.sizes.sort()
 
 
 def parse_variants(texts: list[str], high_res: bool) -> dict[str, dict]:
@@ -88,11 +115,11 @@ def parse_variants(texts: list[str], high_res: bool) -> dict[str, dict]:
     return variants
 
 
-def prepare(args: argparse.Namespace) -> tuple[Config, list[Run], str]:
+def prepare(args: argparse.Namespace) -> list[Comparison]:
     """Writes the configs of all runs.
 
     Returns:
-        tuple[Config, list[Run], str]: The config that all runs share, the runs, and the metric.
+        list[Comparison]: One for each size, or one at the config's own size.
 
     Raises:
         ValueError: If anything about the arguments or the config is wrong.
@@ -108,16 +135,25 @@ def prepare(args: argparse.Namespace) -> tuple[Config, list[Run], str]:
     if args.work_dir is None:
         args.work_dir = Path('work_dirs/compare') / Path(args.config.split('::')[-1]).stem
     metric = args.metric or main_metric(cfg)
-    runs = plan(cfg, variants, args.seeds, args.work_dir.resolve(), mode(args), metric)
+    if args.sizes is None:
+        sized = [(cfg, args.work_dir, '')]
+    else:
+        sized = [(at_size(cfg, size), args.work_dir / f'size-{size:g}', f'size {size:g}')
+                 for size in args.sizes]
+    comparisons = [
+        Comparison(cfg, plan(cfg, variants, args.seeds, folder.resolve(), mode(args), metric, note),
+                   metric, folder) for cfg, folder, note in sized]
+    runs = [run for comparison in comparisons for run in comparison.runs]
     if args.fresh:
-        (args.work_dir / 'results.json').unlink(missing_ok=True)
+        for folder in {args.work_dir, *(comparison.folder for comparison in comparisons)}:
+            (folder / 'results.json').unlink(missing_ok=True)
         for run in runs:
             run.clear()
     for run in runs:
         run.check()
     for run in runs:
         run.prepare()
-    return cfg, runs, metric
+    return comparisons
 
 
 def mode(args: argparse.Namespace) -> str:
@@ -134,14 +170,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs ``dsnet-mm compare``, and returns the exit status: 1 if a training failed."""
     args = parse_args(arguments)
     if args.report_only is not None:
-        results = read(args.report_only)
-        write_reports(results, args.report_only)
-        Console().print(summary_table(results))
+        show(read(args.report_only), args.report_only)
         return 0
     try:
-        cfg, runs, metric = prepare(args)
+        comparisons = prepare(args)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
+    runs = [run for comparison in comparisons for run in comparison.runs]
     try:
         with locked(args.work_dir) as lock:
             failed = run_all(runs, args.jobs, args.launcher, torch.cuda.device_count(), lock)
@@ -151,18 +186,41 @@ def main(arguments: list[str] | None = None) -> int:
         raise SystemExit('\nInterrupted. The same command goes on from here.') from None
     for run in failed:
         print(f'\n{run} failed:\n{run.end_of_log()}\n(the whole log: {run.log})', file=sys.stderr)
-    if not any(run.result() for run in runs):
+    if any(not any(run.result() for run in comparison.runs) for comparison in comparisons):
         return 1
-    if not failed and up_to_date(runs, metric, args.work_dir):
-        results = read(args.work_dir)
-    else:
-        about = dict(config=args.config, mode=mode(args), command=command(arguments))
-        try:
-            results = collect(cfg, runs, metric, args.work_dir, {**about, 'from': args.checkpoint})
-        except ValueError as error:
-            raise SystemExit(str(error)) from None
-    write_reports(results, args.work_dir)
-    Console().print(summary_table(results))
+    about = dict(config=args.config, mode=mode(args), command=command(arguments))
+    try:
+        results = [results_of(comparison, {**about, 'from': args.checkpoint})
+                   for comparison in comparisons]
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    show(results[0] if args.sizes is None else
+         curve.collect(args.sizes, comparisons, results, args.work_dir), args.work_dir)
     print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '
           f'numbers: {args.work_dir}/results.json')
     return 1 if failed else 0
+
+
+def results_of(comparison: Comparison, about: dict) -> dict:
+    """The contents of a comparison's results.json, gathered anew where a run has changed.
+
+    Raises:
+        ValueError: If the evaluation gave no such metric.
+    """
+    cfg, runs, metric, folder = comparison
+    if all(run.result() for run in runs) and up_to_date(runs, metric, folder):
+        results = read(folder)
+    else:
+        results = collect(cfg, runs, metric, folder, about)
+    write_reports(results, folder)
+    return results
+
+
+def show(results: dict, folder: Path) -> None:
+    """Writes the reports into a work dir, and prints the main table."""
+    if curve.is_curve(results):
+        curve.write_reports(results, folder)
+        Console().print(curve.summary_table(results))
+    else:
+        write_reports(results, folder)
+        Console().print(summary_table(results))

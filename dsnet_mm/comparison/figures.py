@@ -118,12 +118,14 @@ def mean_curves(results: dict) -> dict[str, tuple[list[float], list[float]]]:
     return curves
 
 
-def _colors(results: dict) -> dict[str, str]:
+def colors_of(results: dict) -> dict[str, str]:
+    """The colour of each variant."""
     return {variant: COLORS[i and 1 + (i - 1) % (len(COLORS) - 1)]
             for i, variant in enumerate(results['arms'])}
 
 
-def _legend(axes: Axes) -> None:
+def legend(axes: Axes) -> None:
+    """Puts the legend above a plot."""
     axes.figure.legend(loc='outside upper left', ncols=2)
 
 
@@ -136,7 +138,7 @@ def _rows(axes: Axes, labels: list[str]) -> None:
 
 def _differences(axes: Axes, results: dict, pairs: dict[str, dict]) -> None:
     first, *_ = results['arms']
-    scale, colors = SCALE[results['unit']], _colors(results)
+    scale, colors = SCALE[results['unit']], colors_of(results)
     baseline = results['arms'][first]['seeds']
     for row, (variant, pair) in enumerate(pairs.items()):
         dots = [scale * (value - baseline[seed])
@@ -153,7 +155,7 @@ def _differences(axes: Axes, results: dict, pairs: dict[str, dict]) -> None:
 
 
 def _curves(axes: Axes, results: dict) -> None:
-    scale, colors = SCALE[results['unit']], _colors(results)
+    scale, colors = SCALE[results['unit']], colors_of(results)
     for run in results['runs']:
         if run['curve']:
             points = np.array(run['curve'])
@@ -164,11 +166,11 @@ def _curves(axes: Axes, results: dict) -> None:
     axes.set_xlabel(results['step'])
     axes.set_ylabel(f'{results["metric"]}, %')
     axes.locator_params('x', integer=True)
-    _legend(axes)
+    legend(axes)
 
 
 def _times(axes: Axes, results: dict, times: dict[str, float]) -> None:
-    colors = _colors(results)
+    colors = colors_of(results)
     for row, (variant, time) in enumerate(times.items()):
         axes.bar_label(axes.barh(row, time, 0.6, color=colors[variant]), fmt='%.1f', padding=3)
     axes.margins(x=0.12)
@@ -177,7 +179,7 @@ def _times(axes: Axes, results: dict, times: dict[str, float]) -> None:
 
 
 def _bars(axes: Axes, results: dict, groups: dict[str, dict[str, float | None]]) -> None:
-    colors = _colors(results)
+    colors = colors_of(results)
     thick = 0.8 / len(colors)
     for i, (variant, color) in enumerate(colors.items()):
         rows, values = zip(*((row - 0.4 + (i + 0.5) * thick, group[variant])
@@ -186,4 +188,4 @@ def _bars(axes: Axes, results: dict, groups: dict[str, dict[str, float | None]])
                   color=color, label=short(variant))
     axes.set_xlabel(f'{results["metric"]}, %')
     _rows(axes, list(groups))
-    _legend(axes)
+    legend(axes)

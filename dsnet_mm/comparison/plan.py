@@ -2,6 +2,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from dsnet_mm.comparison.runs import Run
 from dsnet_mm.config import RESIZER, is_ours, merge_options, resolve, scope_of, text_of
@@ -14,8 +15,36 @@ from mmengine.registry import HOOKS, METRICS
 HIGH_RES = 'high-res'
 
 
+class Comparison(NamedTuple):
+    """The trainings of a comparison at one size."""
+
+    cfg: Config  # which all runs share
+    runs: list[Run]
+    metric: str
+    folder: Path
+
+
+def at_size(cfg: Config, size: float) -> Config:
+    """A copy of a config with another input size.
+
+    Args:
+        size (float): Below 1 the factor by which images are shrunk; otherwise pixels: the short
+            edge where the config sets one, both sides elsewhere.
+    """
+    cfg = copy.deepcopy(cfg)
+    preprocessor = cfg.model.data_preprocessor
+    if size < 1:
+        option: dict[str, Any] = dict(scale=size)
+    elif preprocessor.get('short_edge') is not None:
+        option = dict(short_edge=int(size))
+    else:
+        option = dict(target_size=(int(size), int(size)))
+    preprocessor.update({**dict.fromkeys(('target_size', 'scale', 'short_edge')), **option})
+    return cfg
+
+
 def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: Path, mode: str,
-         metric: str) -> list[Run]:
+         metric: str, note: str = '') -> list[Run]:
     """Plans the runs of a comparison, seed by seed.
 
     Args:
@@ -25,6 +54,7 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
         folder (Path): The work dir of the comparison.
         mode (str): ``'train'``, ``'resizer'`` (the model stays as it is) or ``'finetune'``.
         metric (str): Key of the metric to show.
+        note (str): What the messages add to the name of a run.
     """
     runs = []
     for seed in seeds:
@@ -45,7 +75,8 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
                 run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
                                         dict(type='dsnet_mm.TrainResizerOnlyHook')]
                 run_cfg.find_unused_parameters = True
-            runs.append(Run(variant, seed, options, run_folder, text_of(run_cfg), total, metric))
+            runs.append(
+                Run(variant, seed, options, run_folder, text_of(run_cfg), total, metric, note))
     return runs
 
 

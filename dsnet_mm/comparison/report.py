@@ -41,10 +41,15 @@ def report_table(results: dict) -> list[str]:
 
 def summary_table(results: dict) -> Table:
     """The main table for the console, with fewer columns."""
-    header, *rows = ([*row[:5], row[7]] for row in main_table(results))
-    table = Table(*(Column(Text(cell), overflow='fold') for cell in header),
-                  title=Text(results['config']), box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
+    return console_table([[*row[:5], row[7]] for row in main_table(results)], results['config'])
+
+
+def console_table(rows: Rows, title: str) -> Table:
+    """A header and rows for the console."""
+    header, *body = rows
+    table = Table(*(Column(Text(cell), overflow='fold') for cell in header), title=Text(title),
+                  box=SIMPLE_HEAD, pad_edge=False)
+    for row in body:
         table.add_row(*map(Text, row))
     return table
 
@@ -212,19 +217,25 @@ def escape(text: str) -> str:
 
 def html(results: dict, images: Sequence[dict]) -> str:
     """The report as one HTML file that needs no others."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    parts = [(title, _image(part_plot(results, part)), part_table(results, part))
+    parts = [(title, image(part_plot(results, part)), part_table(results, part))
              for title, part in PARTS.items() if means(results, part)]
-    return environment.get_template('report.html.j2').render(
+    return render(
         results=results, compared=compared(results), summary=summary(results),
         table=main_table(results), pairs=pairs_table(results), pairs_title=PAIRS,
         notes=notes(results), parts=parts, part_note=PART_NOTE,
-        figures=[_image(plot) for plot in plots(results)], provenance=provenance(results),
+        figures=[image(plot) for plot in plots(results)], provenance=provenance(results),
         gallery=images)
 
 
-def _image(plot: Plot) -> dict:
+def render(**contents: object) -> str:
+    """Fills the template of the HTML reports."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template('report.html.j2').render(contents)
+
+
+def image(plot: Plot) -> dict:
+    """A plot as the template takes it, with its SVG as a data URI."""
     return dict(title=plot.title, alt=f'{plot.title}. {plot.alt}',
                 uri=data_uri('image/svg+xml', plot.svg.encode()))
 

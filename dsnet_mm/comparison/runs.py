@@ -29,12 +29,13 @@ class Run:
         config (str): Text of its config.
         total (int): Epochs or iterations of the training.
         metric (str): Key of the metric to show, as the evaluator names it.
+        note (str): What messages add to its name.
     """
 
     def __init__(self, variant: str, seed: int, options: dict, folder: Path, config: str,
-                 total: int, metric: str) -> None:
+                 total: int, metric: str, note: str = '') -> None:
         self.variant, self.seed, self.options, self.folder = variant, seed, options, folder
-        self.config, self.total, self.metric = config, total, metric
+        self.config, self.total, self.metric, self.note = config, total, metric, note
         # Beside the folder: mmengine writes its own copy into it.
         self.config_file = folder.with_name(f'{folder.name}.py')
         self.log = folder / 'output.log'
@@ -42,7 +43,7 @@ class Run:
         self.slot = 0
 
     def __str__(self) -> str:
-        return f'{self.variant}, seed {self.seed}'
+        return ', '.join(filter(None, (self.variant, self.note, f'seed {self.seed}')))
 
     def check(self) -> None:
         """Checks that its folder may be used.

@@ -1,0 +1,104 @@
+"""Comparisons at several sizes."""
+import json
+from pathlib import Path
+
+from dsnet_mm.comparison import cli, curve
+from dsnet_mm.comparison.plan import at_size
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def config(textures, tmp_path) -> Path:
+    """A detector, on data and a schedule of seconds."""
+    file = tmp_path / 'small.py'
+    file.write_text(
+        f"_base_ = ['{ROOT}/configs/mini/centernet_textures.py']\n"
+        f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
+        'test_dataloader = val_dataloader\n'
+        'train_cfg = dict(max_epochs=1, val_interval=1)\n')
+    return file
+
+
+def test_several_sizes_give_curves_and_the_size_that_reaches_the_baseline(
+        config, tmp_path, run_tool):
+    out = tmp_path / 'out'
+    arguments = ['tools/compare.py', config, '--variants', 'bilinear', 'downsizenet-v2', '--seeds',
+                 0, 1, '--jobs', 2, '--sizes', 96, 64, '--work-dir', out]
+    text = run_tool(*arguments)
+    assert 'downsizenet-v2 needs' in text.replace('\n', ' ')
+    results = json.loads((out / 'results.json').read_text())
+    assert results['sizes'] == [64, 96]
+    assert [pixels['output'] for pixels in results['pixels']] == [[64, 64], [96, 96]]
+    for index, size in enumerate((64, 96)):
+        single = json.loads((out / f'size-{size}/results.json').read_text())
+        for variant, points in results['arms'].items():
+            seeds = {str(seed): json.loads((
+                out / f'size-{size}/runs/{variant}-seed{seed}/result.json').read_text())['metrics'][
+                    results['metric']] for seed in (0, 1)}
+            assert points[index]['seeds'] == single['arms'][variant]['seeds'] == seeds
+            assert points[index]['mean'] == pytest.approx(np.mean(list(seeds.values())))
+            assert points[index]['ms_per_image'] > 0
+    for name in ('report.html', 'report.md', 'accuracy_size.svg', 'accuracy_time.svg',
+                 'size-64/report.html'):
+        assert (out / name).stat().st_size > 0
+
+    # Again, nothing is trained; another size is trained alone, and nothing else.
+    before = {file: file.stat().st_mtime_ns for file in out.rglob('result.json')}
+    run_tool(*arguments)
+    arguments.insert(arguments.index('--sizes') + 1, 48)
+    run_tool(*arguments)
+    after = {file: file.stat().st_mtime_ns for file in out.rglob('result.json')}
+    assert before.items() <= after.items() and len(after) == len(before) + 4
+    assert json.loads((out / 'results.json').read_text())['sizes'] == [48, 64, 96]
+
+    (out / 'report.md').unlink()
+    run_tool('tools/compare.py', '--report-only', out)
+    assert '| 48 | 48×48 | bilinear |' in (out / 'report.md').read_text()
+
+
+@pytest.mark.parametrize('option, size, expected', [
+    ('target_size=(160, 160)', 0.5, dict(scale=0.5, target_size=None, short_edge=None)),
+    ('target_size=(160, 160)', 96., dict(scale=None, target_size=(96, 96), short_edge=None)),
+    ('short_edge=160', 96., dict(scale=None, target_size=None, short_edge=96)),
+    ('scale=0.3', 96., dict(scale=None, target_size=(96, 96), short_edge=None)),
+])
+def test_a_size_replaces_the_one_of_the_config(option, size, expected):
+    cfg = Config.fromstring(f'model = dict(data_preprocessor=dict({option}))', '.py')
+    assert dict(at_size(cfg, size).model.data_preprocessor) == expected
+
+
+def point(size: float, mean: float, ms: float) -> dict:
+    return dict(size=size, mean=mean, ms_per_image=ms)
+
+
+def test_where_a_curve_reaches_an_accuracy():
+    points = [point(0.2, 50., 10.), point(0.3, 60., 20.), point(0.4, 58., 30.),
+              point(0.5, 70., 50.)]
+    assert curve.reached(points, 55.) == pytest.approx((0.25, 15., True))
+    assert curve.reached(points, 64.) == pytest.approx((0.45, 40., True))
+    assert curve.reached(points, 40.) == (0.2, 10., False)
+    assert curve.reached(points, 71.) is None
+    assert curve.reached([point(0.2, None, None)], 40.) is None
+
+
+@pytest.mark.parametrize('sizes, message', [
+    (['0.3'], 'two or more sizes'), (['0.3', '0.3'], 'two or more sizes'),
+    (['0.3', '160'], 'factors or pixels, not both'), (['0.3', '-1'], 'got -1'),
+    (['0.3', '1'], 'got 1'), (['160', '224.5'], 'got 224.5'),
+])
+def test_wrong_sizes_are_refused_by_name(sizes, message, capsys):
+    with pytest.raises(SystemExit):
+        cli.parse_args(['config.py', '--sizes', *sizes])
+    assert message in capsys.readouterr().err
+
+
+def test_the_unshrunk_image_has_no_sizes(capsys):
+    with pytest.raises(SystemExit):
+        cli.parse_args(['config.py', '--sizes', '0.3', '0.5', '--high-res'])
+    assert '--high-res is the same at all --sizes' in capsys.readouterr().err
