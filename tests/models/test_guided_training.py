@@ -70,9 +70,9 @@ def test_half_precision(bands):
         model = model_to_train(loss_bands=bands)
         dtypes = []
         model.decode_head.upsampling.register_forward_hook(
-            lambda module, inputs, out: dtypes.append(out.dtype))
+            lambda module, inputs, out, dtypes=dtypes: dtypes.append(out.dtype))
         model.decode_head.head.conv_seg.register_forward_hook(
-            lambda module, inputs, out: dtypes.append(out.dtype))
+            lambda module, inputs, out, dtypes=dtypes: dtypes.append(out.dtype))
         optimizer = kind(torch.optim.SGD(model.parameters(), 0.01))
         before = {key: value.clone() for key, value in model.named_parameters()}
         logged[kind] = model.train_step(scenes(0, 1), optimizer)['loss']
