@@ -61,7 +61,7 @@ def _maps(coefficients: Tensor, prior: Tensor) -> dict[str, Tensor]:
 
 
 def image_to_rgb(image: Tensor, channel_order: str = 'bgr') -> np.ndarray:
-    """An image for the eye.
+    """Converts an image to unsigned 8-bit RGB.
 
     Args:
         image (Tensor): (1, H, W), gray, or (3, H, W), both from 0 to 255.
@@ -84,6 +84,6 @@ def image_to_rgb(image: Tensor, channel_order: str = 'bgr') -> np.ndarray:
 
 
 def map_to_rgb(values: Tensor, colormap: str, highest: float = 1.) -> np.ndarray:
-    """Colours for a map (h, w) from 0 to ``highest``: an (h, w, 3) uint8 array."""
+    """Colours a map (h, w) from 0 to ``highest`` as an (h, w, 3) uint8 array."""
     colors = matplotlib.colormaps[colormap](values.float().cpu().numpy() / highest, bytes=True)
     return np.ascontiguousarray(colors[..., :3])
