@@ -23,7 +23,9 @@ def new_style(cfg: Config) -> str:
 
     def kind(name: str) -> str:
         found = (resolve(name, registry, scope) for registry in REGISTRIES)
-        cls = next(value for value in found if not isinstance(value, str))
+        cls = next((value for value in found if not isinstance(value, str)), None)
+        if cls is None:  # mmcv's 'nms' is in no registry, and a string in mmdet's own configs, too
+            return repr(name)
         imports.add(f'from {cls.__module__} import {cls.__name__}')
         return cls.__name__
 

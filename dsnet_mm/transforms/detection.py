@@ -31,9 +31,11 @@ class DownsizeRCNNTransform(GeneralizedRCNNTransform):
         image_mean (Sequence[float]): Of each channel, in RGB order.
         image_std (Sequence[float]): Of each channel.
         size_divisible (int): Batches are padded to a multiple of so many pixels.
-        size, scale, short_edge: The size of the resized images, exactly one of the three, as
-            ``target_size``, ``scale`` and ``short_edge`` of
-            :class:`~dsnet_mm.resizers.OutputSize`.
+        size (tuple[int, int], optional): The size of the resized images, as ``target_size`` of
+            :class:`~dsnet_mm.resizers.OutputSize`. Exactly one of ``size``, ``scale`` and
+            ``short_edge`` is given.
+        scale (float | tuple[float, float], optional): As there.
+        short_edge (int, optional): As there.
         resizer (nn.Module, optional): By default an untrained ``DownsizeNet``. It sees BGR, as all
             of this package.
 

@@ -31,9 +31,11 @@ class Downsize(v2.Transform):
     :func:`~dsnet_mm.transforms.pil.resize_pil` documents which mode PIL images get.
 
     Args:
-        size, scale, short_edge: The size of the resized images, exactly one of the three, as
-            ``target_size``, ``scale`` and ``short_edge`` of
-            :class:`~dsnet_mm.resizers.OutputSize`.
+        size (tuple[int, int], optional): The size of the resized images, as ``target_size`` of
+            :class:`~dsnet_mm.resizers.OutputSize`. Exactly one of ``size``, ``scale`` and
+            ``short_edge`` is given.
+        scale (float | tuple[float, float], optional): As there.
+        short_edge (int, optional): As there.
         weights (str | Path, optional): A trained resizer, as in :meth:`DownsizeNet.from_pretrained
             <dsnet_mm.DownsizeNet.from_pretrained>`.
         resizer (nn.Module, optional): Any resizer instead of ``weights``; it is copied and, as all

@@ -21,9 +21,11 @@ class DownsizeSegmentation(nn.Module):
 
     Args:
         model (nn.Module): Takes images (N, C, h, w) and returns a dict of logits.
-        size, scale, short_edge: The size of the resized images, exactly one of the three, as
-            ``target_size``, ``scale`` and ``short_edge`` of
-            :class:`~dsnet_mm.resizers.OutputSize`.
+        size (tuple[int, int], optional): The size of the resized images, as ``target_size`` of
+            :class:`~dsnet_mm.resizers.OutputSize`. Exactly one of ``size``, ``scale`` and
+            ``short_edge`` is given.
+        scale (float | tuple[float, float], optional): As there.
+        short_edge (int, optional): As there.
         resizer (nn.Module, optional): By default an untrained ``DownsizeNet``. It sees BGR, as all
             of this package.
         upsampling (str | GuidedUpsampling): How the logits ``out`` are enlarged, ``'bilinear'`` or

@@ -139,7 +139,7 @@ def test_variants_differ_in_the_resizer_only(config, tmp_path):
     """The same initial weights of the model and the same data, in the same order."""
     args = compare.parse_args([str(config), '--seeds', '5', '--work-dir', str(tmp_path / 'out'),
                                '--arms', 'bilinear', 'downsizenet', 'talebi-milanfar', 'muller'])
-    _, runs, _ = compare.prepare(args)
+    [(_, runs, *_)] = compare.prepare(args)
     reference = None
     for run in runs:
         runner = build_runner(load_run(run.config_file))
@@ -175,7 +175,7 @@ def test_variants_of_options_differ_in_these_only(textures, tmp_path):
                                 out_channels=64, num_outs=3, upsample_cfg=dict(mode='bilinear'))}
     arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--seeds', '5', '6', '--arms',
                  f'plain={plain}', 'learned={}']
-    _, runs, _ = compare.prepare(compare.parse_args(arguments))
+    [(_, runs, *_)] = compare.prepare(compare.parse_args(arguments))
     assert [str(run) for run in runs] == [
         'plain, seed 5', 'learned, seed 5', 'plain, seed 6', 'learned, seed 6']
     for pair in (runs[:2], runs[2:]):
@@ -299,7 +299,7 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--arms', 'bilinear',
                  "same={'type': 'FixedResizer', 'mode': 'bilinear'}",
                  "blank={'type': 'mmengine.HalfBlank'}"]
-    _, runs, _ = compare.prepare(compare.parse_args(arguments))
+    [(_, runs, *_)] = compare.prepare(compare.parse_args(arguments))
     for run in runs:  # in this process, to start once
         SegLocalVisualizer._instance_dict.clear()  # it would log to the first run's folder
         result = train_and_evaluate(load_run(run.config_file))
@@ -337,10 +337,10 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
 def test_fresh_forgets_everything(config, tmp_path):
     out = tmp_path / 'out'
     arguments = [str(config), '--seeds', '0', '--arms', 'bilinear', '--work-dir', str(out)]
-    _, [run], _ = compare.prepare(compare.parse_args(arguments))
+    [(_, [run], *_)] = compare.prepare(compare.parse_args(arguments))
     for file in (run.folder / 'result.json', run.folder / 'epoch_1.pth', out / 'results.json'):
         file.write_text('{}')
-    _, [run], _ = compare.prepare(compare.parse_args([*arguments, '--fresh']))
+    [(_, [run], *_)] = compare.prepare(compare.parse_args([*arguments, '--fresh']))
     assert run.result() is None and list(run.folder.iterdir()) == []
     assert not (out / 'results.json').exists()
 
@@ -350,13 +350,13 @@ def test_a_run_that_has_nothing_to_lose_may_change(config, tmp_path):
     arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out'), '--arms']
     for width in ('chanels', 'channels'):
         variant = f"mine={{'type': 'DownsizeNet', '{width}': 4}}"
-        _, [run], _ = compare.prepare(compare.parse_args([*arguments, variant]))
+        [(_, [run], *_)] = compare.prepare(compare.parse_args([*arguments, variant]))
         assert width in run.config_file.read_text()
 
 
 def test_a_checkpoint_that_is_gone_is_not_resumed_from(config, tmp_path):
     arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out')]
-    _, [run, _], _ = compare.prepare(compare.parse_args(arguments))
+    [(_, [run, _], *_)] = compare.prepare(compare.parse_args(arguments))
     (run.folder / 'last_checkpoint').write_text(str(run.folder / 'epoch_1.pth'))
     assert run.checkpoint() is None and not build_runner(load_run(run.config_file))._resume
     torch.save({}, run.folder / 'epoch_1.pth')
