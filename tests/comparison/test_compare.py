@@ -331,7 +331,7 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     assert compare.main([*arguments[:first], blank, *arguments[first:]]) == 0
     again = json.loads((tmp_path / 'out/results.json').read_text())
     assert again['arms']['same']['seeds']['1'] > 100
-    assert shlex.split(again['command'])[1:3] == ['tools/compare.py', str(config)]
+    assert shlex.split(again['command'])[:3] == ['dsnet-mm', 'compare', str(config)]
 
 
 def test_fresh_forgets_everything(config, tmp_path):
@@ -341,7 +341,7 @@ def test_fresh_forgets_everything(config, tmp_path):
     for file in (run.folder / 'result.json', run.folder / 'epoch_1.pth', out / 'results.json'):
         file.write_text('{}')
     [(_, [run], *_)] = compare.prepare(compare.parse_args([*arguments, '--fresh']))
-    assert run.result() is None and list(run.folder.iterdir()) == []
+    assert run.result() == {} and list(run.folder.iterdir()) == []
     assert not (out / 'results.json').exists()
 
 

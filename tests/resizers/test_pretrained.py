@@ -128,7 +128,8 @@ def test_a_name_that_is_none(tmp_path):
 
 
 def test_a_checkpoint_of_a_model():
-    with pytest.raises(ValueError, match='epoch_1.pth is a checkpoint .*dsnet-mm publish.*init_cfg'):
+    with pytest.raises(ValueError,
+                       match='epoch_1.pth is a checkpoint .*dsnet-mm publish.*init_cfg'):
         DownsizeNet(weights='work_dirs/epoch_1.pth')
 
 
