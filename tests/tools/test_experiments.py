@@ -14,6 +14,8 @@ def test_every_experiment_can_be_planned(name, data_root, tmp_path, monkeypatch)
                          *arguments[checkpoint + 1:]]
             (tmp_path / 'model.pth').touch()
         args = compare.parse_args([*arguments, '--work-dir', str(tmp_path / str(number))])
-        [(_, runs, *_)] = compare.prepare(args)
-        assert len(runs) == len(args.seeds) * len(args.variants)
-        assert all(run.config_file.exists() for run in runs)
+        comparisons = compare.prepare(args)
+        assert len(comparisons) == len(args.sizes or [None])
+        for _, runs, *_ in comparisons:
+            assert len(runs) == len(args.seeds) * len(args.variants)
+            assert all(run.config_file.exists() for run in runs)
