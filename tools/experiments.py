@@ -71,8 +71,8 @@ EXPERIMENTS = {
               ['configs/mini/unet-heavy_drive.py', *DRIVE, '--variants', LARGER_HEAVY,
                'downsizenet-v2']],
     # What a smaller input costs, and how much of it comes back.
-    'size': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--sizes', '0.2', '0.3', '0.4',
-              '--variants', 'bilinear', 'antialias', 'downsizenet-v2']],
+    'size': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--variants', 'bilinear',
+              'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.3', '0.4']],
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
