@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import downsizenet_fast, tiled
+from dsnet_mm.resizers import downsizenet_fast, pretrained, tiled
 from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.downsizenet_plain import PlainDownsizeNet, check_switches
 from dsnet_mm.resizers.sampling import Grid, project
@@ -82,14 +82,14 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         self.starts_as_image = bilinear_prior
         self.weights = weights
         if weights is not None:
-            self._load(weights)
+            pretrained.load(self, weights)
 
     def reset_parameters(self) -> None:
         """Sets the weights as at the start: those given as ``weights``, otherwise drawn anew, where
         with the prior the network is bilinear interpolation again."""
         super().reset_parameters()
         if self.weights is not None:
-            self._load(self.weights)
+            pretrained.load(self, self.weights)
 
     def forward(self, images: Tensor, size: Size) -> Tensor:
         """Resizes images.

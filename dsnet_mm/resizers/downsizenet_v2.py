@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import sampling
+from dsnet_mm.resizers import pretrained, sampling
 from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
 from dsnet_mm.resizers.memory import keep_freed_memory
@@ -88,7 +88,7 @@ class DownsizeNetV2(ConvexResizer):
         nn.init.zeros_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
         if self.weights is not None:
-            self._load(self.weights)
+            pretrained.load(self, self.weights)
 
     def forward(self, images: Tensor, size: Size) -> Tensor:
         """Resizes images.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 Extent = tuple[float, float]
 
 
-class GuidedUpsampling(nn.Module):
+class GuidedUpsampling(pretrained.Pretrained):
     """Enlarges maps by convex combinations of the 3x3 nearest small pixels, which the large image
     guides.
 
@@ -81,25 +81,6 @@ class GuidedUpsampling(nn.Module):
         nn.init.zeros_(self.logits.bias)
         if self.weights is not None:
             pretrained.load(self, self.weights)
-
-    @classmethod
-    def from_pretrained(cls, weights: str | Path, **options: Any) -> GuidedUpsampling:
-        """A trained network, with the arguments it was trained with.
-
-        Args:
-            weights (str | Path): A file of ``tools/publish_resizer.py --upsampling``.
-            **options: Other arguments.
-
-        Raises:
-            FileNotFoundError: If there are no such weights.
-            ValueError: If they are of a resizer.
-        """
-        config = pretrained.complete({**options, 'weights': weights})
-        kind = config.pop('type')
-        if kind != cls.__name__:
-            raise ValueError(f'the weights {str(weights)!r} are of a {kind}: use '
-                             f'{kind}.from_pretrained')
-        return cls(**config)
 
     def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None,
                 rows: slice | None = None) -> Tensor:

@@ -4,14 +4,47 @@ The safetensors files in this package's ``weights/`` have names (:func:`names`);
 trained on stands in ``weights/README.md``. ``dsnet-mm publish`` makes such a file of one's
 own training.
 """
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any, TypeVar
 
 from dsnet_mm.files import atomic_write
 
 from torch import Tensor, nn
 
+Net = TypeVar('Net', bound='Pretrained')
 FOLDER = Path(__file__).resolve().parents[1] / 'weights'
+
+
+class Pretrained(nn.Module):
+    """A network that can start from a trained one.
+
+    Attributes:
+        weights (str | Path, optional): The trained network that it started from.
+    """
+    weights: str | Path | None = None
+
+    @classmethod
+    def from_pretrained(cls: type[Net], weights: str | Path, **options: Any) -> Net:
+        """A trained network, with the arguments it was trained with.
+
+        Args:
+            weights (str | Path): A name or file that this module knows.
+            **options: Other arguments.
+
+        Raises:
+            FileNotFoundError: If there are no such weights.
+            ValueError: If they are of another kind of network than the class this is called on.
+        """
+        config = complete({**options, 'weights': weights})
+        kind = config.pop('type')
+        for net in (cls, *cls.__subclasses__()):
+            if net.__name__ == kind:
+                return net(**config)
+        raise ValueError(f'the weights {str(weights)!r} are of a {kind}: use '
+                         f'{kind}.from_pretrained')
 
 
 def names() -> list[str]:
