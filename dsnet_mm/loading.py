@@ -30,11 +30,7 @@ def load_resizer(config: dict, path: str) -> nn.Module:
     """
     weights = _part(path, RESIZER_PREFIX)
     resizer = build_resizer({key: value for key, value in config.items() if key != 'init_cfg'})
-    try:
-        resizer.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold the config's resizer, {config}: set "
-                         f'model.data_preprocessor.resizer as it was trained.\n{error}') from None
+    _load_part(resizer, weights, path, RESIZER_PREFIX, config)
     return resizer
 
 
@@ -42,8 +38,7 @@ def is_guided(head: object, scope: str | None) -> bool:
     """Whether ``model.decode_head`` of a config is a GuidedHead that guides."""
     if not isinstance(head, dict) or not head.get('guided', True):
         return False
-    kind = resolve(head.get('type'), MODELS, scope)
-    return getattr(kind, '__name__', None) == 'GuidedHead'
+    return resolve(head.get('type'), MODELS, scope) == resolve('dsnet_mm.GuidedHead', MODELS)
 
 
 def load_upsampling(head: dict, path: str) -> GuidedUpsampling:
@@ -60,11 +55,7 @@ def load_upsampling(head: dict, path: str) -> GuidedUpsampling:
     arguments = head.get('upsampling') or {}
     weights = _part(path, UPSAMPLING_PREFIX)
     net = build_upsampling(arguments)
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not hold the config's upsampling, {arguments}: set "
-                         f'model.decode_head.upsampling as it was trained.\n{error}') from None
+    _load_part(net, weights, path, UPSAMPLING_PREFIX, arguments)
     return net
 
 
@@ -76,6 +67,17 @@ def _part(path: str, prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value
             for key, value in checkpoint.get('state_dict', checkpoint).items()
             if key.startswith(prefix)}
+
+
+def _load_part(net: nn.Module, weights: dict[str, Tensor], path: str, prefix: str,
+               config: dict) -> None:
+    """Loads the weights of a model's part, or says where its config differs."""
+    place = prefix.removesuffix('.')
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold the config's {place.rpartition('.')[2]}, {config}: "
+                         f'set model.{place} as it was trained.\n{error}') from None
 
 
 def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
