@@ -71,7 +71,9 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
             if training:
                 self._pad_maps(sample, padded)
         # A model hands on the samples with its predictions, but nobody keeps its input.
-        weakref.finalize(data['inputs'], _drop_guides, [weakref.ref(sample) for sample in samples])
+        guided = [weakref.ref(sample) for sample in samples if 'guide' in sample]
+        if guided:
+            weakref.finalize(data['inputs'], _drop_guides, guided)
         return data
 
     def _pad_maps(self, sample: BaseDataElement, padded: Size) -> None:
