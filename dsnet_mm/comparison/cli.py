@@ -194,8 +194,13 @@ def main(arguments: list[str] | None = None) -> int:
                    for comparison in comparisons]
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    show(results[0] if args.sizes is None else
-         curve.collect(args.sizes, comparisons, results, args.work_dir), args.work_dir)
+    if args.sizes is None:
+        [found] = results
+    else:
+        for comparison, result in zip(comparisons, results):
+            write_reports(result, comparison.folder)
+        found = curve.collect(args.sizes, comparisons, results, args.work_dir)
+    show(found, args.work_dir)
     print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '
           f'numbers: {args.work_dir}/results.json')
     return 1 if failed else 0
@@ -209,11 +214,8 @@ def results_of(comparison: Comparison, about: dict) -> dict:
     """
     cfg, runs, metric, folder = comparison
     if all(run.result() for run in runs) and up_to_date(runs, metric, folder):
-        results = read(folder)
-    else:
-        results = collect(cfg, runs, metric, folder, about)
-    write_reports(results, folder)
-    return results
+        return read(folder)
+    return collect(cfg, runs, metric, folder, about)
 
 
 def show(results: dict, folder: Path) -> None:

@@ -86,7 +86,7 @@ def reached(points: Sequence[dict], value: float) -> Reached | None:
         Reached | None: On the straight line between the measured sizes; None if the largest does
         not reach it.
     """
-    points = [point for point in points if point['mean'] is not None]
+    points = measured(points)
     if not points:
         return None
     if points[0]['mean'] >= value:

@@ -1,6 +1,5 @@
 """Comparisons at several sizes."""
 import json
-from pathlib import Path
 
 from dsnet_mm.comparison import cli, curve
 from dsnet_mm.comparison.plan import at_size
@@ -9,27 +8,13 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def config(textures, tmp_path) -> Path:
-    """A detector, on data and a schedule of seconds."""
-    file = tmp_path / 'small.py'
-    file.write_text(
-        f"_base_ = ['{ROOT}/configs/mini/centernet_textures.py']\n"
-        f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
-        f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
-        'test_dataloader = val_dataloader\n'
-        'train_cfg = dict(max_epochs=1, val_interval=1)\n')
-    return file
-
 
 def test_several_sizes_give_curves_and_the_size_that_reaches_the_baseline(
         config, tmp_path, run_tool):
     out = tmp_path / 'out'
     arguments = ['tools/compare.py', config, '--variants', 'bilinear', 'downsizenet-v2', '--seeds',
-                 0, 1, '--jobs', 2, '--sizes', 96, 64, '--work-dir', out]
+                 0, 1, '--jobs', 2, '--sizes', 96, 64, '--work-dir', out, '--cfg-options',
+                 'train_cfg.max_epochs=1']
     text = run_tool(*arguments)
     assert 'downsizenet-v2 needs' in text.replace('\n', ' ')
     results = json.loads((out / 'results.json').read_text())
