@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def plan(images: Iterable[Path], out: Path) -> dict[Path, Path]:
-    """Where each image goes.
+    """Pairs each image with the path of its result.
 
     Args:
         images (Iterable[Path]): Files and folders.

@@ -65,7 +65,7 @@ class _Index(int):
 
 
 class _VideoIndex(tuple):
-    """The same for samplers that give the number of a video and of a frame in it."""
+    """An index for samplers that give the number of a video and of a frame in it."""
     place: tuple[int, int]
 
 

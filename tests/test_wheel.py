@@ -116,7 +116,7 @@ def test_it_compares_away_from_any_checkout(environment, away):
     assert list(json.loads((away / 'out/results.json').read_text())['arms']) == ['ours']
 
 
-def test_mim_finds_the_tools(environment):
+def test_mim_finds_tools_and_readmes(environment):
     tools = site_of(environment) / 'dsnet_mm/.mim/tools'
     assert '--launcher' in run(environment / 'bin/python', tools / 'train.py', '--help')
     in_git = {path.relative_to(ROOT / 'tools') for path in (ROOT / 'tools').rglob('*')
@@ -124,6 +124,8 @@ def test_mim_finds_the_tools(environment):
     assert {path.relative_to(tools) for path in tools.rglob('*')
             if path.is_file() and path.suffix != '.pyc'} == in_git
     assert not any(path.is_symlink() for path in site_of(environment).rglob('*'))
+    readmes = [path.relative_to(ROOT) for path in ROOT.glob('configs/*/README.md')]
+    assert readmes and all((tools.parent / readme).is_file() for readme in readmes)
 
 
 def test_mim_searches_every_config():

@@ -23,7 +23,6 @@ CAMVID = ['configs/mini/deeplabv3plus_camvid.py', '--cfg-options',
 SHORT = [*CAMVID, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=1']
 PAPER = ['--variants', 'bilinear', 'downsizenet']
 OURS = ['--variants', 'bilinear', 'downsizenet', 'downsizenet-v2', 'antialias']
-CHECKPOINT = f'{OUT}/main/deeplabv3plus_camvid/runs/bilinear-seed0/epoch_14.pth'
 TRANSFERRED = f'{OUT}/main/deeplabv3plus_camvid/runs/downsizenet-seed0/epoch_14.pth'
 
 
@@ -40,6 +39,12 @@ def blurred(name: str, **options: object) -> str:
     return f'{name}={dict({"model.data_preprocessor.resizer": resizer}, **options)}'
 
 
+def checkpoint(experiment: str, config: str, epoch: int) -> str:
+    """Another experiment's, of its first seed behind bilinear interpolation."""
+    return f'{OUT}/{experiment}/{Path(config).stem}/runs/bilinear-seed0/epoch_{epoch}.pth'
+
+
+CHECKPOINT = checkpoint('main', CAMVID[0], 14)
 TRANSFER = net('camvid', init_cfg=dict(type='Pretrained', checkpoint=TRANSFERRED,
                                        prefix='data_preprocessor.resizer.'))
 
@@ -60,7 +65,15 @@ LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.315,
 LARGER_HEAVY = blurred('antialias-larger', model__data_preprocessor__scale=0.3115,
                        train_dataloader__dataset__pipeline__2__crop_size=(334, 334))
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
-MOBILENET_CHECKPOINT = f'{OUT}/camvid/{Path(MOBILENET).stem}/runs/bilinear-seed0/epoch_24.pth'
+MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 24)
+# The resizer learns at the rate that it has before the U-Nets, 0.003.
+DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, '--variants', 'bilinear',
+            'antialias', 'downsizenet-v2', '--cfg-options',
+            'optim_wrapper.paramwise_cfg.custom_keys='
+            '{"data_preprocessor":{"lr_mult":3,"decay_mult":0}}']
+DETECTOR_CARDS = ['configs/mini/atss-mobilenetv2_cards.py', *DETECTOR,
+                  'model.data_preprocessor.target_size=(96,96)']
+DETECTOR_FOD = ['configs/mini/atss-mobilenetv2_fod.py', *DETECTOR]
 
 EXPERIMENTS = {
     # Thin structures: a small model, and one as heavy as the paper's lighter ones.
@@ -84,8 +97,14 @@ EXPERIMENTS = {
     # Labels at high resolution, from random weights.
     'camvid-unet': [['configs/mini/unet_camvid.py', *FIVE_SEEDS, '--variants', 'bilinear',
                      'downsizenet-v2', 'antialias']],
-    'fod': [['configs/mini/atss-mobilenetv2_fod.py', '--metric', 'pascal_voc/pooled_AP50',
-             *FIVE_SEEDS, *OURS]],
+    # A detector on images of 96x96 pixels: from ImageNet's weights, and learning on from one that
+    # was trained behind bilinear interpolation.
+    'cards': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=10']],
+    'cards-finetune': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=16', 'train_cfg.val_interval=4',
+                        '--finetune', '--from', checkpoint('cards', DETECTOR_CARDS[0], 40)]],
+    'fod': [[*DETECTOR_FOD, 'train_cfg.max_epochs=8', 'train_cfg.val_interval=4']],
+    'fod-finetune': [[*DETECTOR_FOD, 'train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
+                      '--finetune', '--from', checkpoint('fod', DETECTOR_FOD[0], 8)]],
     # Small models from random weights, the paper's two tasks.
     'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.

@@ -15,20 +15,20 @@ SMALL, LARGE = (324, 576), (1080, 1920)
 
 
 def networks() -> dict[str, nn.Module]:
-    """What is compared."""
+    """The modules to compare, by name."""
     return {'bilinear': BilinearUpsampling(), 'guided': GuidedUpsampling(),
             'guided, density 2': GuidedUpsampling(density=2)}
 
 
 def measurements(rounds: int) -> int:
-    """How often :func:`measure` calls ``done``."""
+    """The number of calls of ``done`` by :func:`measure`."""
     return (rounds + 1) * len(networks())
 
 
 @torch.inference_mode()
 def measure(rounds: int, threads: int, device: torch.device,
             done: Callable[[], None]) -> Iterator[list[dict]]:
-    """A row for each way up, with the argmax over classes behind it."""
+    """Yields a list with a row for each module, timed with the argmax over classes behind it."""
     torch.set_num_threads(threads)
     logits = torch.randn(1, CLASSES, *SMALL, device=device)
     images = torch.randint(256, (1, 3, *LARGE), dtype=torch.uint8, device=device)

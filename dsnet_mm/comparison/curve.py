@@ -26,7 +26,7 @@ NOTES = [
 
 
 class Reached(NamedTuple):
-    """Where a variant's curve reaches an accuracy."""
+    """The point of a variant's curve at which it reaches an accuracy."""
 
     size: float
     ms: float
@@ -119,7 +119,7 @@ def main_table(results: dict) -> report.Rows:
 
 
 def reach_table(results: dict) -> report.Rows:
-    """What size and time every other variant needs for the first one's accuracy at each size."""
+    """A table of the size and time that the others need for the first variant's accuracy."""
     first, *others = results['arms']
     scale, largest = SCALE[results['unit']], results['sizes'][-1]
     rows = [[f'{first} at', f'{results["metric"]}, %', 'ms', *(f'{name} needs' for name in others)]]

@@ -153,7 +153,7 @@ class GuidedHead(BaseModule):
         return self.enlarge(self.head(*features), metas)
 
     def enlarge(self, logits: Tensor, metas: Sequence[dict]) -> Tensor:
-        """Logits (N, classes, h, w) of a batch to (N, classes, H, W).
+        """Enlarges the logits (N, classes, h, w) of a batch to (N, classes, H, W).
 
         Args:
             metas (Sequence[dict]): The metainfo of each image.
@@ -173,7 +173,7 @@ class GuidedHead(BaseModule):
 
     def _enlarge(self, logits: Tensor, group: dict[int, Guide],
                  rows: slice | None = None) -> Tensor:
-        """Those of some images of the batch, without padding; all rows by default."""
+        """Enlarges the logits of some images of the batch, without padding; all rows by default."""
         indices, guides = zip(*group.items())
         images = torch.stack([guide.image for guide in guides])
         if not isinstance(logits, Tensor):
@@ -183,7 +183,7 @@ class GuidedHead(BaseModule):
 
     def upsample(self, logits: Tensor, images: Tensor, size: Size, padded: Size,
                  rows: slice | None = None) -> Tensor:
-        """Logits (N, classes, h, w) of the whole input to those of large images (N, C, H, W).
+        """Enlarges logits (N, classes, h, w) of the whole input to the size of images (N, C, H, W).
 
         Args:
             size (tuple[int, int]): Height and width to which the images were resized.
@@ -206,12 +206,12 @@ class GuidedEncoderDecoder(EncoderDecoder):
     """
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Images (N, C, h, w) to logits (N, classes, H, W)."""
+        """Returns the logits (N, classes, H, W) of images (N, C, h, w)."""
         logits = super().slide_inference(inputs, batch_img_metas)
         return self.decode_head.enlarge(logits, batch_img_metas)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Images (N, C, h, w) to logits: small ones of a window, otherwise large ones."""
+        """Returns the logits of images (N, C, h, w): small ones of a window, or else large ones."""
         if self.test_cfg.mode != 'slide':
             return super().encode_decode(inputs, batch_img_metas)
         features = self.extract_feat(inputs)

@@ -11,6 +11,7 @@ from dsnet_mm.resizers.sampling import Grid, project
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of
 
 import torch
+from mmengine.model import weight_init
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -95,10 +96,13 @@ class LearnedInterpolation(nn.Module):
         return self._coefficients(features, grid).unflatten(0, (-1, self.groups))
 
     def apply(self, fn: Callable[[nn.Module], None]) -> LearnedInterpolation:
-        """As in ``nn.Module``, except that a model's ``init_cfg`` does not reach the weights: it
-        would undo the bilinear start and draw random numbers that other modules then get."""
-        # mmengine's mark on all modules of a model within init_weights().
-        return self if hasattr(self, '_params_init_info') else super().apply(fn)
+        """Applies a function to all modules, except one by which mmengine initialises them.
+
+        A model's ``init_cfg`` would undo the bilinear start, and draw random numbers that change
+        what other modules start from.
+        """
+        initializes = getattr(fn, '__module__', None) == weight_init.__name__
+        return self if initializes else super().apply(fn)
 
     def _resize(self, features: Tensor, size: Size) -> Tensor:
         grid = project(size_of(features), size)

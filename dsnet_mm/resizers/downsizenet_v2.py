@@ -178,7 +178,7 @@ class DownsizeNetV2(ConvexResizer):
 
 
 def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
-    """The same in a graph that leaves open how many neighbours a sample has."""
+    """``_samples`` for a graph that leaves open how many neighbours a sample has."""
     rows = (images[:, :, grid.y.neighbours] * grid.y.weights[..., None]).sum(dim=2)
     samples = (rows[..., grid.x.neighbours] * grid.x.weights).sum(dim=3)
     return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1)).transpose(3, 4)

@@ -152,7 +152,7 @@ class GuidedUpsampling(pretrained.Pretrained):
         return logits.softmax(dim=1).unflatten(2, features.shape[-2:])
 
     def _bands(self, images: Tensor, rows: slice | None = None) -> list[slice]:
-        """Parts of the rows of images, or of some of these, to be computed one after the other."""
+        """Splits the rows of images, or some of these, into parts that are computed one by one."""
         n, _, height, width = images.shape
         first, last = (0, height) if rows is None else (rows.start, rows.stop)
         step = max(1, self._PIXELS // (n * width))
@@ -161,7 +161,7 @@ class GuidedUpsampling(pretrained.Pretrained):
     def _texture(self, guide: Tensor, extent: Extent,
                  bands: Callable[[Tensor], Sequence[slice | None]] = lambda images: [None]
                  ) -> Callable[[slice | None], Tensor]:
-        """What gives the texture (N, channels, rows, W) of some rows, or of all."""
+        """A function that returns the texture (N, channels, rows, W) of some rows, or of all."""
         if self.density is None:
             return lambda band: self._convolved(guide, band)
         large = size_of(guide)
@@ -232,7 +232,7 @@ def _bilinear(grid: Grid) -> Tensor:
 
 
 def build_upsampling(arguments: dict) -> GuidedUpsampling:
-    """A guided head's ``upsampling``; its weights bring their arguments."""
+    """Builds the upsampling of a guided head; weights, if given, bring their arguments."""
     if arguments.get('weights') is None:
         return GuidedUpsampling(**arguments)
     return GuidedUpsampling.from_pretrained(**arguments)
@@ -243,7 +243,7 @@ class BilinearUpsampling(nn.Module):
     is called like."""
 
     def reset_parameters(self) -> None:
-        """There are none."""
+        """Does nothing: there are no parameters."""
 
     def forward(self, small: Tensor, guide: Tensor, extent: Extent | None = None,
                 rows: slice | None = None) -> Tensor:
@@ -273,7 +273,8 @@ def _combine(small: Tensor, weights: Tensor, grid: Grid) -> Tensor:
 
 
 def _combine_into(out: Tensor, small: Tensor, weights: Tensor, grid: Grid) -> None:
-    """The same without gradients, and without a copy of the neighbours for each large pixel."""
+    """Writes what :func:`_combine` returns into ``out``, without gradients, and without copying the
+    neighbours for each large pixel."""
     y, x = grid
     low, high = int(y.neighbours[0, 0]), int(y.neighbours[2, -1]) + 1
     columns = [small[:, :, low:high].index_select(3, index) for index in x.neighbours]

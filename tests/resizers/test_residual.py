@@ -1,122 +1,23 @@
+"""What both published peers share."""
 from dsnet_mm.resizers import MULLER, TalebiMilanfarResizer
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
-from skimage import data
+from peers import SIZES, bilinear, photographs, trained
 
 PEERS = [TalebiMilanfarResizer, MULLER]
-SIZES = [(23, 31), (48, 33), (97, 131), (20, 150)]  # smaller, odd and even, larger, both
 
 
 @pytest.fixture(scope='module')
 def images():
-    """Two real photographs (2, 3, 67, 81), 0 to 255; the first reaches into black."""
-    photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1).float()
-    return torch.stack([photo[:, 300:367, 180:261], photo[:, 60:127, 180:261]])
-
-
-def trained(peer, **kwargs):
-    """Far from its start, in double precision, with running averages of its own."""
-    net = peer(**kwargs).double()
-    for p in net.parameters():
-        torch.nn.init.normal_(p, std=0.3)
-    for name, buffer in net.named_buffers():
-        if 'running' in name:
-            torch.nn.init.uniform_(buffer, 0.5, 1.5)
-    return net
-
-
-def bilinear(images, size):
-    return F.interpolate(images, size, mode='bilinear', align_corners=False)
-
-
-def count(net):
-    return sum(p.numel() for p in net.parameters())
-
-
-@pytest.mark.parametrize('channels, num_blocks, thousands', [
-    (16, 1, 11.87), (16, 2, 16.48), (16, 3, 21.08), (16, 4, 25.69),
-    (32, 1, 38.08), (32, 2, 56.51), (32, 3, 74.94), (32, 4, 93.37)])
-def test_talebi_milanfar_has_the_papers_weights(channels, num_blocks, thousands):
-    """The paper's Table 2, which cuts the second decimal off."""
-    net = TalebiMilanfarResizer(channels, num_blocks)
-    kernels = sum(p.numel() for p in net.parameters() if p.dim() == 4)
-    assert kernels // 10 == round(100 * thousands)
-    # Nothing else but a scale and a shift a channel, in 2 normalisations and 2 more a block.
-    assert count(net) == kernels + (2 + 2 * num_blocks) * 2 * channels
-
-
-def test_muller_has_the_papers_parameters():
-    assert count(MULLER()) == 4
-    assert count(MULLER(num_layers=3, in_channels=1)) == 6
+    return photographs()
 
 
 @pytest.mark.parametrize('size', SIZES)
 @pytest.mark.parametrize('peer', PEERS)
 def test_starts_as_bilinear_interpolation(peer, size, images):
     torch.testing.assert_close(peer()(images, size), bilinear(images, size), rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize('num_layers', [1, 2, 3])
-@pytest.mark.parametrize('size', SIZES)
-def test_muller_against_scipy(num_layers, size, images):
-    net = MULLER(num_layers).double()
-    with torch.no_grad():  # the weights the authors publish for a ResNet-50, and one more pair
-        net.scale.copy_(torch.tensor([1.892, -11.295, 3.0])[:num_layers])
-        net.bias.copy_(torch.tensor([-0.014, 0.003, 0.2])[:num_layers])
-    kernel = np.array([[np.exp(-(y * y + x * x) / 2) for x in range(-2, 3)]
-                       for y in range(-2, 3)])
-    kernel /= kernel.sum()
-
-    image = images.double() / 255
-    expected = bilinear(image, size)
-    for scale, bias in zip(net.scale.tolist(), net.bias.tolist()):
-        blurred = torch.from_numpy(np.stack([
-            [ndimage.correlate(channel, kernel, mode='constant') for channel in one]
-            for one in image.numpy()]))
-        difference = bilinear(blurred - image, size)
-        expected = expected + (scale * difference + bias).tanh()
-        image = blurred
-    out = net(images.double(), size)
-    torch.testing.assert_close(out, 255 * expected.clamp(0, 1), rtol=0, atol=1e-4)
-    assert (out - bilinear(images.double(), size)).abs().mean() > 1
-
-
-@pytest.mark.parametrize('num_blocks', [1, 2])
-@pytest.mark.parametrize('training', [True, False])
-@pytest.mark.parametrize('size', SIZES)
-def test_talebi_milanfar_against_its_state_dict(num_blocks, training, size, images):
-    net = trained(TalebiMilanfarResizer, channels=6, num_blocks=num_blocks).train(training)
-    state = {name: value.clone() for name, value in net.state_dict().items()}
-
-    def conv(x, name):
-        kernel = state[f'{name}.weight']
-        return F.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
-
-    def norm(x, name):
-        mean, variance = state[f'{name}.running_mean'], state[f'{name}.running_var']
-        if training:
-            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
-        by_channel = (x.movedim(1, -1) - mean) / (variance + 1e-5).sqrt()
-        by_channel = by_channel * state[f'{name}.weight'] + state[f'{name}.bias']
-        return by_channel.movedim(-1, 1)
-
-    def leaky(x):
-        return torch.where(x > 0, x, 0.2 * x)
-
-    x = images.double() / 127.5 - 1
-    features = norm(leaky(conv(leaky(conv(x, 'extract.0')), 'extract.2')), 'extract.4')
-    features = resized = bilinear(features, size)
-    for i in range(num_blocks):
-        block = leaky(norm(conv(features, f'blocks.{i}.0'), f'blocks.{i}.1'))
-        features = features + norm(conv(block, f'blocks.{i}.3'), f'blocks.{i}.4')
-    features = resized + norm(conv(features, 'merge.0'), 'merge.1')
-    expected = (bilinear(x, size) + conv(features, 'project')).clamp(-1, 1)
-    torch.testing.assert_close(net(images.double(), size), (expected + 1) * 127.5,
-                               rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize('peer', PEERS)
@@ -141,19 +42,6 @@ def test_learns_to_sharpen(peer, lr, images):
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.7 * start
-
-
-@pytest.mark.parametrize('shade, bias', [(0, -0.1), (0, 0), (255, 0), (255, 0.1)])
-def test_black_and_white_stay_and_have_gradients(shade, bias):
-    net, images = MULLER(num_layers=1), torch.full((1, 3, 8, 8), float(shade), requires_grad=True)
-    with torch.no_grad():
-        net.bias.fill_(bias)
-    out = net(images, (5, 3))  # an odd ratio: interpolation rounds white up here and there
-    assert (out == shade).all() if bias else (out - shade).abs().max() < 1e-3
-    assert 0 <= out.min() and out.max() <= 255
-    out.sum().backward()
-    assert images.grad.sum() == pytest.approx(3 * 5 * 3)
-    assert net.bias.grad.item() == pytest.approx(3 * 5 * 3 * 255 * (1 - np.tanh(bias)**2))
 
 
 def test_output_is_clamped(images):
@@ -187,15 +75,6 @@ def test_reset_parameters_starts_anew(peer, images):
             assert 0.5 < value.std() / start[name].std() < 2
         else:
             assert torch.equal(value, start[name]), name
-
-
-def test_reset_parameters_draws_a_random_start():
-    net = TalebiMilanfarResizer(bilinear_start=False)
-    before = [p.clone() for p in net.parameters() if p.dim() == 4]
-    net.reset_parameters()
-    after = [p for p in net.parameters() if p.dim() == 4]
-    assert not any(torch.equal(p, q) for p, q in zip(before, after))
-    assert net.project.weight.abs().max() > 0
 
 
 @pytest.mark.parametrize('peer', PEERS)
