@@ -64,13 +64,17 @@ LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.315,
 # The same before a heavier U-Net: 176x184 pixels, which take more time than DownsizeNetV2.
 LARGER_HEAVY = blurred('antialias-larger', model__data_preprocessor__scale=0.3115,
                        train_dataloader__dataset__pipeline__2__crop_size=(334, 334))
+# Before mmseg's own U-Net: 200x192 pixels, which take more time than DownsizeNetV2 and the guide.
+LARGER_GUIDED = blurred('antialias-larger', model__decode_head__guided=False,
+                        model__data_preprocessor__scale=0.334,
+                        train_dataloader__dataset__pipeline__2__crop_size=(336, 336))
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 24)
 # The resizer learns at the rate that it has before the U-Nets, 0.003.
 DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, '--variants', 'bilinear',
             'antialias', 'downsizenet-v2', '--cfg-options',
-            'optim_wrapper.paramwise_cfg.custom_keys='
-            '{"data_preprocessor":{"lr_mult":3,"decay_mult":0}}']
+            'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3',
+            'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.decay_mult=0']
 DETECTOR_CARDS = ['configs/mini/atss-mobilenetv2_cards.py', *DETECTOR,
                   'model.data_preprocessor.target_size=(96,96)']
 DETECTOR_FOD = ['configs/mini/atss-mobilenetv2_fod.py', *DETECTOR]
@@ -89,6 +93,8 @@ EXPERIMENTS = {
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
+    'guided-heavy': [['configs/mini/unet-guided-heavy_drive.py', '--metric', 'IoU/vessel',
+                      '--variants', LARGER_GUIDED, 'downsizenet-v2+guided']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
     # behind bilinear interpolation.
     'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],
