@@ -69,7 +69,7 @@ def coefficients(net: PlainDownsizeNet, images: Tensor, grid: Grid,
 
 def image_independent_terms(net: PlainDownsizeNet, grid: Grid) -> Terms:
     """The terms of the coefficients that depend on the network and the sizes only."""
-    size = len(grid.y.lower), len(grid.x.lower)
+    size = grid.size()
     if net.distance is None:
         logits = net.logits.bias[:, None, None].expand(-1, *size)
     else:
@@ -98,7 +98,7 @@ def pooled_texture(layers: Any, features: Tensor, grid: Grid) -> Tensor:
         features = layer(features)
     if grid.y.stride and grid.x.stride:
         return relu(strided_convolution(last, relu(last_but_one(features)), grid))
-    (height, width), h, w = features.shape[-2:], len(grid.y.lower), len(grid.x.lower)
+    (height, width), (h, w) = features.shape[-2:], grid.size()
     learns = torch.is_grad_enabled() and (
         features.requires_grad or last_but_one.weight.requires_grad)
     # A graph to be exported cannot ask for the sizes. Gradients of patches cost more than those
@@ -122,7 +122,8 @@ def strided_convolution(conv: nn.Conv2d, features: Tensor, grid: Grid) -> Tensor
     top, left = y.first - 1, x.first - 1
     convolved = F.conv2d(features[:, :, max(top, 0):, max(left, 0):], conv.weight, conv.bias,
                          (y.stride, x.stride), (int(top < 0), int(left < 0)))
-    return convolved[:, :, :len(y.lower), :len(x.lower)]
+    h, w = grid.size()
+    return convolved[:, :, :h, :w]
 
 
 def padded_convolution(conv: nn.Conv2d, features: Tensor) -> Tensor:
@@ -151,9 +152,9 @@ def pooled_convolution(conv: nn.Conv2d, padded: Tensor, grid: Grid) -> Tensor:
         grid (Grid): Where the output pixels fall in the features.
     """
     three = torch.arange(3, device=padded.device)
-    rows = (grid.y.lower[:, None] + three).flatten()
+    rows = (grid.y.lower()[:, None] + three).flatten()
     if is_exporting() or torch.jit.is_tracing():
-        columns = (grid.x.lower[:, None] + three).flatten()
+        columns = (grid.x.lower()[:, None] + three).flatten()
         patches = padded.index_select(2, rows).index_select(3, columns)
     else:
         # Three pixels side by side are copied as one.
@@ -161,7 +162,7 @@ def pooled_convolution(conv: nn.Conv2d, padded: Tensor, grid: Grid) -> Tensor:
         n, height, width, channels = pixels.shape
         triples = pixels.as_strided((n * height * width - 2, 3 * channels), (channels, 1))
         images = torch.arange(0, n * height * width, height * width, device=padded.device)
-        starts = images[:, None, None] + rows[:, None] * width + grid.x.lower
+        starts = images[:, None, None] + rows[:, None] * width + grid.x.lower()
         patches = triples.index_select(0, starts.flatten())
         patches = patches.view(n, len(rows), -1, channels).permute(0, 3, 1, 2)
     return F.conv2d(patches, conv.weight, conv.bias, stride=3)

@@ -17,7 +17,7 @@ def floating_pooling(features: Tensor, grid: Grid) -> Tensor:
     Returns:
         Tensor: (N, C, h, w).
     """
-    return features.index_select(2, grid.y.lower).index_select(3, grid.x.lower)
+    return features.index_select(2, grid.y.lower()).index_select(3, grid.x.lower())
 
 
 def interpolate(images: Tensor, coefficients: Tensor, grid: Grid) -> Tensor:

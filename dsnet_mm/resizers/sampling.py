@@ -24,7 +24,7 @@ class Axis(NamedTuple):
             before it in pixels, in [0, 1].
         stride (int): Pixels between neighbouring projected points, if that is a whole number above
             1, otherwise 0.
-        first (int): With a stride, the first element of ``lower``.
+        first (int): With a stride, the first element of ``lower()``.
     """
     neighbours: Tensor
     weights: Tensor
@@ -32,7 +32,7 @@ class Axis(NamedTuple):
     stride: int = 0
     first: int = 0
 
-    @property
+    # A method, as PyTorch 2.9 cannot compile properties of a NamedTuple.
     def lower(self) -> Tensor:
         """(size_out, ) index of the first neighbour."""
         return self.neighbours[0]
@@ -40,7 +40,7 @@ class Axis(NamedTuple):
     def slices(self) -> tuple[slice, slice]:
         """With a stride, the first neighbours of all output pixels as a slice of the input, and the
         second ones."""
-        length = (len(self.lower) - 1) * self.stride + 1
+        length = (len(self.lower()) - 1) * self.stride + 1
         first, second = (slice(start, start + length, self.stride)
                          for start in (self.first, self.first + 1))
         return first, second
@@ -65,8 +65,8 @@ class Axis(NamedTuple):
         part = self._replace(neighbours=self.neighbours[:, start:stop],
                              weights=self.weights[:, start:stop],
                              fraction=self.fraction[start:stop])
-        low = max(int(part.lower[0]) - margin, 0)
-        high = max(int(part.neighbours[-1, -1]), int(part.lower[-1]) + margin) + 1
+        low = max(int(part.lower()[0]) - margin, 0)
+        high = max(int(part.neighbours[-1, -1]), int(part.lower()[-1]) + margin) + 1
         return slice(low, high), part._replace(
             neighbours=part.neighbours - low, first=self.first + start * self.stride - low)
 
@@ -87,6 +87,10 @@ class Grid(NamedTuple):
         """Moves the grid to the device of a tensor, weights and fractions in its dtype."""
         return Grid(self.y.to(like), self.x.to(like))
 
+    def size(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        return len(self.y.fraction), len(self.x.fraction)
+
     def prior(self) -> Tensor:
         """(4, h, w) weights of P1 to P4 in ``F.interpolate(mode='bilinear')``."""
         return (self.y.weights[:, None, :, None] * self.x.weights[:, None]).flatten(0, 1)
@@ -101,7 +105,7 @@ class Grid(NamedTuple):
             return [images[:, :, row, column]
                     for row in self.y.slices() for column in self.x.slices()]
         n, channels, _, width = images.shape
-        h, w = len(self.y.lower), len(self.x.lower)
+        h, w = self.size()
         index = self.y.neighbours[:, None, :, None] * width + self.x.neighbours[:, None]
         selected = images.flatten(2).gather(2, index.flatten().expand(n, channels, -1))
         return selected.unflatten(2, (-1, h, w)).unbind(2)

@@ -152,7 +152,7 @@ def test_learns_from_its_start(size_in, size_out, activation):
     images[:] = images[:, :1]  # grey
     brightest = F.max_pool2d(F.pad(images, (0, 1, 0, 1)), 2, stride=1)
     grid = project(size_in, size_out)
-    target = brightest[:, :, grid.y.lower][:, :, :, grid.x.lower]
+    target = brightest[:, :, grid.y.lower()][:, :, :, grid.x.lower()]
     start = F.mse_loss(net(images, size_out), target).item()
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     for _ in range(200):
