@@ -29,7 +29,9 @@ def test_every_pipeline_is_here():
                          *(f'{name}-mobilenetv2_{data}' for name in ('atss', 'yolox', 'centernet')
                            for data in ('fod', 'cards', 'bccd')),
                          *(f'{name}-mobilenetv2_camvid' for name in ('deeplabv3plus', 'fcn')),
-                         'unet_camvid', 'unet-guided_camvid',  # labels at high resolution
+                         # labels at high resolution
+                         'unet_camvid', 'unet-guided_camvid',
+                         'deeplabv3plus-mobilenetv2-guided_camvid',
                          # learned interpolation in a neck, a feature pyramid, a decoder
                          'fpn_camvid', 'atss_cards', 'deeplabv3plus-learned_camvid'}
 
