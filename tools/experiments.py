@@ -102,7 +102,7 @@ EXPERIMENTS = {
                          'train_cfg.max_epochs=4', *OURS]],
     'camvid-guided': [['configs/mini/deeplabv3plus-mobilenetv2-guided_camvid.py', '--finetune',
                        '--from', MOBILENET_CHECKPOINT, *FIVE_SEEDS, '--cfg-options',
-                       'train_cfg.max_epochs=6', 'train_cfg.val_interval=3', '--variants',
+                       'train_cfg.max_epochs=4', 'train_cfg.val_interval=4', '--variants',
                        'bilinear+bilinear', 'bilinear+guided']],
     # Labels at high resolution, from random weights.
     'camvid-unet': [['configs/mini/unet_camvid.py', *FIVE_SEEDS, '--variants', 'bilinear',
