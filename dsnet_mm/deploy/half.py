@@ -1,4 +1,5 @@
 """The model behind the resizer in 16-bit floating-point numbers; needs no PyTorch."""
+from pathlib import Path
 from typing import Any
 
 from dsnet_mm.deploy.scopes import nodes_of_model
@@ -9,6 +10,13 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 KEPT = {'Resize': (1, 2)}  # inputs that ONNX has in single precision alone
+
+
+def save_half(file: Path, out: Path) -> None:
+    """Writes a file of :mod:`dsnet_mm.deploy.export` with its model in half precision."""
+    model = onnx.load(file)
+    to_half(model)
+    onnx.save(model, out)
 
 
 def to_half(model: onnx.ModelProto) -> None:

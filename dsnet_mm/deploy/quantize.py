@@ -58,7 +58,10 @@ def quantize(file: Path, images: Sequence[Path], out: Path, reduce_range: bool =
         raise ValueError(f'{file} computes in {metadata.precision} already: give the file in '
                          'float32 that it was made of')
     model = onnx.load(file)
-    nodes = [node.name for node in nodes_of_model(model) if node.op_type in OPERATORS]
+    try:
+        nodes = [node.name for node in nodes_of_model(model) if node.op_type in OPERATORS]
+    except ValueError as error:
+        raise ValueError(f'{file} cannot be used: {error}') from error
     properties = {entry.key: entry.value for entry in model.metadata_props}
     add_pre_process_metadata(model)  # as the exporter has done it
     with atomic_write(out) as unfinished:
