@@ -92,13 +92,18 @@ def main(arguments: list[str] | None = None) -> int:
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'
                if device.type == 'cuda' else f'{platform.machine()}, {args.threads} threads')
     rows: list[dict] = []
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f'Timing {args.what}', total=total)
-        for group in measure(lambda: progress.advance(task)):
-            rows += group
-            # After each group, so that an interruption loses little.
-            text = (f'Median of {args.rounds} rounds in turns; {machine}; '
-                    f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
-            write(args, rows, text)
+    try:
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task(f'Timing {args.what}', total=total)
+            for group in measure(lambda: progress.advance(task)):
+                rows += group
+                # After each group, so that an interruption loses little.
+                text = (f'Median of {args.rounds} rounds in turns; {machine}; '
+                        f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
+                write(args, rows, text)
+    except (OSError, ValueError) as error:
+        if args.what != 'files':
+            raise
+        raise SystemExit(str(error)) from error
     print(text)
     return 0

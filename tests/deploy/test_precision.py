@@ -116,15 +116,14 @@ def test_quantised(number, photos, tmp_path, capsys):
     weights, scales = values['w1_quantized'], values['w1_scale']
     assert weights.dtype == np.int8 and scales.shape == (8, )
     original = initializers(file)['w1']
-    np.testing.assert_allclose(weights * scales[:, None, None, None], original, rtol=0,
-                               atol=0.51 * scales.max())
-    for channel, scale in zip(original, scales):
+    for channel, rounded, scale in zip(original, weights, scales):
         assert scale == pytest.approx(np.abs(channel).max() / 127, rel=0.01)
+        np.testing.assert_allclose(rounded * scale, channel, rtol=0, atol=0.51 * scale)
     quantised = {node.input[0] for node in model.graph.node if node.op_type == 'QuantizeLinear'}
     assert 'normal' in quantised and not quantised & {'channels', 'small', 'shifted', 'wide'}
 
     same, worst = agreement(file, out, photos)
-    assert same > 0.95 and 1e-5 < worst < 0.03
+    assert same > 0.95 and 1e-5 < worst < 0.08
 
 
 def test_seven_bits(photos, tmp_path):
