@@ -1,6 +1,7 @@
 """Measures exported files as the test of their config does."""
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
             for file, session in sessions.items():
                 task = progress.add_task(file.name, total=len(dataset))
                 found[file] = session, evaluate(session, cfg, dataset,
-                                                lambda: progress.advance(task))
+                                                partial(progress.advance, task))
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     print(table(found))

@@ -188,11 +188,11 @@ class Changed(Eager):
     ('atss-mobilenetv2_bccd', 'boxes', 0.8, 1, None),
     ('atss-mobilenetv2_bccd', 'boxes', 1.2, 1, '1.2 pixels off'),
     ('atss-mobilenetv2_bccd', 'boxes', 9, 0.01, None),
-    ('atss-mobilenetv2_bccd', 'boxes', 9, 0.05, 'pixels off'),
+    ('atss-mobilenetv2_bccd', 'boxes', 9, 0.1, 'pixels off'),
     ('atss-mobilenetv2_bccd', 'scores', 0.008, 1, None),
     ('atss-mobilenetv2_bccd', 'scores', 0.02, 1, 'differs by 0.02 in its score|it finds label'),
-    ('unet_drive', 'labels', None, 0.01, None),
-    ('unet_drive', 'labels', None, 0.1, 'of the pixels have another label'),
+    ('unet_drive', 'labels', None, 0, None),
+    ('unet_drive', 'labels', None, 0.01, 'of the pixels have another label'),
 ])
 def test_half_precision_may_differ_more(name, part, change, share, message):
     model, cfg = build(name)
