@@ -57,7 +57,7 @@ def to_half(model: onnx.ModelProto) -> None:
             if half and name not in made and (
                     name in constants or name in types and types[name].elem_type == FLOAT):
                 node.input[place] = copy(name, HALF)
-            elif not half and name in made:
+            elif not half and name in made and node.op_type != 'Shape':
                 node.input[place] = copy(name, FLOAT)
         if own:
             _make_half(node)

@@ -7,8 +7,11 @@ KEY = 'pkg.torch.onnx.name_scopes'  # where PyTorch writes of which modules a no
 
 
 def nodes_of_model(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes of backbone, neck and heads, without the preprocessor, a guided head's upsampling
-    and what is computed outside of modules: decoding, suppression and the way to full size.
+    """The nodes of backbone, neck and heads that compute maps and matrices.
+
+    These are not the preprocessor's, nor those of a guided head's upsampling, nor what is computed
+    outside of modules: decoding, suppression and the way to full size. Sizes and other vectors, in
+    which single precision matters, are not theirs either.
 
     Args:
         model (onnx.ModelProto): A file of :mod:`dsnet_mm.deploy.export`.
@@ -16,7 +19,11 @@ def nodes_of_model(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     Raises:
         ValueError: If the nodes do not say to which modules they belong.
     """
-    nodes = [node for node in model.graph.node if _is_of_model(node)]
+    maps = {value.name for value in (*model.graph.value_info, *model.graph.output)
+            if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+            and len(value.type.tensor_type.shape.dim) > 1}
+    nodes = [node for node in model.graph.node
+             if _is_of_model(node) and not maps.isdisjoint(node.output)]
     if not nodes:
         raise ValueError('its nodes do not say of which modules they are a part: write it anew '
                          'with "dsnet-mm export deploy"')

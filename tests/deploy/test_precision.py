@@ -27,14 +27,19 @@ segmenter (uint8[batch, height, width, 3] images)
   normal = Mul(shifted, unit)
   map = Conv<pads = [1, 1, 1, 1]>(normal, w1, b1)
   active = Relu(map)
-  scores = Conv(active, w2, b2)
+  shape = Shape(active)
+  numbers = Cast<to = 1>(shape)
+  size = Cast<to = 7>(numbers)
+  same = Reshape(active, size)
+  scores = Conv(same, w2, b2)
   best = ArgMax<axis = 1, keepdims = 0>(scores)
   labels = Cast<to = 2>(best) }
 """
 SCOPES = {
     'small': "['', 'model.data_preprocessor', 'model.data_preprocessor.resizer', 'conv2d']",
     'map': "['', 'model', 'model.backbone', 'model.backbone.conv', 'conv2d']",
-    'active': "['', 'model', 'model.backbone', 'model.backbone.relu', 'relu']",
+    **dict.fromkeys(('active', 'shape', 'numbers', 'size', 'same'),
+                    "['', 'model', 'model.backbone', 'model.backbone.relu', 'relu']"),
     'scores': "['', 'model', 'model.decode_head', 'model.decode_head.conv_seg', 'conv2d']",
 }
 META = dict(task='segmentation', classes=list('abcd'), palette=4 * [[0, 0, 0]], layout='nhwc',
@@ -95,7 +100,8 @@ def initializers(file: Path) -> dict[str, np.ndarray]:
 
 def test_the_model_is_found_by_its_scopes(tmp_path):
     model = onnx.load(write(tmp_path / 'model.onnx'))
-    assert [node.name for node in nodes_of_model(model)] == ['map', 'active', 'scores']
+    assert [node.name for node in nodes_of_model(model)] == [
+        'map', 'active', 'same', 'scores']
 
 
 @pytest.mark.parametrize('number', [2, 100])
@@ -150,7 +156,8 @@ def test_half(photos, tmp_path):
     np.testing.assert_array_equal(values['w1_half'], initializers(file)['w1'].astype(np.float16))
     casts = {(node.input[0], node.attribute[0].i) for node in model.graph.node
              if node.op_type == 'Cast'}
-    assert casts == {('images', 1), ('best', 2), ('normal', 10), ('scores_inner', 1)}
+    assert casts == {('images', 1), ('best', 2), ('normal', 10), ('scores_inner', 1),
+                     ('shape', 1), ('numbers', 7)}
     assert agreement(file, out, photos) == (pytest.approx(1, abs=0.01), pytest.approx(0, abs=3e-3))
 
 
