@@ -11,6 +11,8 @@ COMMANDS = {
     'resize': ('dsnet_mm.resize', 'shrink image files with a trained resizer'),
     'publish': ('dsnet_mm.publish', 'take the trained resizer out of a checkpoint'),
     'export': ('dsnet_mm.deploy.cli', 'write a resizer or a model as an ONNX file'),
+    'quantize': ('dsnet_mm.deploy.quantize', 'write an exported ONNX file in 8 bits'),
+    'evaluate': ('dsnet_mm.deploy.evaluate', "measure exported ONNX files by a config's test"),
     'predict': ('dsnet_mm.deploy.predict', 'run an exported ONNX file on images and videos'),
 }
 

@@ -1,4 +1,5 @@
-"""Times resizers, alone or in front of the paper's pipelines, and upsampling, in turns.
+"""Times resizers, alone or in front of the paper's pipelines, upsampling, and exported files, in
+turns.
 
 Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON.
 """
@@ -21,9 +22,11 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         'dsnet-mm benchmark', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('what', choices=['resizers', 'pipelines', 'upsampling'],
+    parser.add_argument('what', choices=['resizers', 'pipelines', 'upsampling', 'files'],
                         help='resizers alone, or in front of the pipelines; upsampling: the way '
-                        'back up, from small logits to labels')
+                        'back up, from small logits to labels; files: of "dsnet-mm export deploy", '
+                        'in onnxruntime and, where it is installed, OpenVINO')
+    parser.add_argument('files', nargs='*', type=Path, metavar='model.onnx')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 (default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
@@ -33,14 +36,24 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='three rounds; resizers without the largest images')
     parser.add_argument('--pipelines', nargs='+', choices=PIPELINES, default=list(PIPELINES),
                         metavar='NAME', help=f'some of {", ".join(PIPELINES)} (default: all)')
+    parser.add_argument('--images', type=Path, metavar='DIR',
+                        help='with files: eight images of this folder are timed')
+    parser.add_argument('--pytorch', nargs=2, action='append', default=[],
+                        metavar=('CONFIG', 'CHECKPOINT'), help='with files: time this model in '
+                        'PyTorch as well; may be given several times')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the rows there')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), metavar='DIR',
                         help='folder for Markdown and plot (default: %(default)s)')
-    args = parser.parse_args(arguments)
+    args = parser.parse_intermixed_args(arguments)
     if args.rounds < 1 or args.threads < 1:
         parser.error('--rounds and --threads must be positive')
     if args.device != 'cpu' and not torch.cuda.is_available():
         parser.error(f'--device {args.device}: PyTorch finds no GPU')
+    if args.what == 'files':
+        if not args.files or args.images is None or args.device != 'cpu':
+            parser.error('files need their names and --images DIR, and run on the CPU')
+    elif args.files or args.images or args.pytorch:
+        parser.error(f'only files have names, --images and --pytorch, {args.what} have not')
     if args.quick:
         args.rounds = 3
     return args
@@ -68,19 +81,29 @@ def main(arguments: list[str] | None = None) -> int:
     elif args.what == 'upsampling':
         measure = partial(upsampling.measure, *settings)
         total = upsampling.measurements(args.rounds)
+    elif args.what == 'files':
+        from dsnet_mm.benchmarking import files  # which needs onnxruntime
+        measure = partial(files.measure, args.files, args.pytorch, args.images, args.rounds,
+                          args.threads)
+        total = files.measurements(args.files, args.pytorch, args.rounds)
     else:
         measure = partial(pipelines.measure, args.pipelines, *settings)
         total = pipelines.measurements(args.pipelines, args.rounds)
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'
                if device.type == 'cuda' else f'{platform.machine()}, {args.threads} threads')
     rows: list[dict] = []
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f'Timing {args.what}', total=total)
-        for group in measure(lambda: progress.advance(task)):
-            rows += group
-            # After each group, so that an interruption loses little.
-            text = (f'Median of {args.rounds} rounds in turns; {machine}; '
-                    f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
-            write(args, rows, text)
+    try:
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task(f'Timing {args.what}', total=total)
+            for group in measure(lambda: progress.advance(task)):
+                rows += group
+                # After each group, so that an interruption loses little.
+                text = (f'Median of {args.rounds} rounds in turns; {machine}; '
+                        f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
+                write(args, rows, text)
+    except (OSError, ValueError) as error:
+        if args.what != 'files':
+            raise
+        raise SystemExit(str(error)) from error
     print(text)
     return 0

@@ -5,11 +5,13 @@ BILINEAR = 'bilinear'
 
 
 def groups(rows: list[dict]) -> dict[str, list[dict]]:
-    """Groups rows by size, or by pipeline and mode."""
+    """Groups rows by size, by pipeline and mode, or by runtime."""
     found: dict[str, list[dict]] = {}
     for row in rows:
         if 'in' in row:
             name = '{}×{} → {}×{}'.format(*row['in'], *row['out'])
+        elif 'file' in row:
+            name = row['runtime']
         else:
             name = f'{row["pipeline"]}, {row["mode"]}'
         found.setdefault(name, []).append(row)
@@ -23,6 +25,8 @@ def ratio(row: dict, group: list[dict]) -> float:
 
 def markdown(rows: list[dict]) -> str:
     """The table of a benchmark."""
+    if 'file' in rows[0]:
+        return _files_table(rows)
     return _resizers_table(rows) if 'in' in rows[0] else _pipelines_table(rows)
 
 
@@ -50,24 +54,36 @@ def _pipelines_table(rows: list[dict]) -> str:
     return '\n'.join(lines)
 
 
+def _files_table(rows: list[dict]) -> str:
+    runtimes = list(groups(rows))
+    times = {(row['file'], row['runtime']): _time(row) for row in rows}
+    lines = [f'| ms per image (quartiles) | {" | ".join(runtimes)} |',
+             '|---' * (len(runtimes) + 1) + '|']
+    for file in dict.fromkeys(row['file'] for row in rows):
+        cells = [times.get((file, runtime), '') for runtime in runtimes]
+        lines.append(f'| {" | ".join([file, *cells])} |')
+    return '\n'.join(lines)
+
+
 def _time(row: dict) -> str:
     return '{ms:.3g} ({q1:.3g}–{q3:.3g})'.format(
         **{key: float(f'{row[key]:.3g}') for key in ('ms', 'q1', 'q3')})
 
 
 def plot(rows: list[dict]) -> Figure:
-    """Horizontal bars: milliseconds of resizers, percent that resizers add to pipelines."""
+    """Horizontal bars: milliseconds of resizers and files, percent that resizers add to
+    pipelines."""
     found = groups(rows)
-    alone = 'in' in rows[0]
+    alone, added = 'in' in rows[0], 'pipeline' in rows[0]
     columns = 2
     lines = -(-len(found) // columns)
     figure = Figure(figsize=(10, 0.6 + lines * (0.45 + 0.22 * max(map(len, found.values())))),
                     layout='constrained')
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for axis, (name, group) in zip(axes, found.items()):
-        shown = group if alone else [row for row in group if row['resizer'] != BILINEAR]
-        labels = [row['resizer'] for row in shown]
-        values = [row['ms'] if alone else 100 * (ratio(row, group) - 1) for row in shown]
+        shown = [row for row in group if not added or row['resizer'] != BILINEAR]
+        labels = [row.get('resizer') or row['file'] for row in shown]
+        values = [100 * (ratio(row, group) - 1) if added else row['ms'] for row in shown]
         colors = ['#1f83d6' if label.startswith('downsizenet') else '#8b9099' for label in labels]
         bars = axis.barh(labels, values, color=colors)
         axis.bar_label(bars, [f'{value:.3g}' for value in values], padding=3, fontsize=8)
@@ -80,7 +96,6 @@ def plot(rows: list[dict]) -> Figure:
         axis.margins(x=0.15)
     for axis in axes[len(found):]:
         axis.set_visible(False)
-    figure.supxlabel('milliseconds (logarithmic)' if alone
-                     else 'percent of the time behind bilinear interpolation that is added',
-                     fontsize=9)
+    figure.supxlabel('percent of the time behind bilinear interpolation that is added' if added
+                     else 'milliseconds' + ' (logarithmic)' * alone, fontsize=9)
     return figure

@@ -1,5 +1,6 @@
 """Whether a file finds what the model's own ``predict`` finds."""
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from dsnet_mm.config import scope_of
 from dsnet_mm.deploy.errors import Disagrees
@@ -15,9 +16,36 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 
-BOX_TOLERANCE = 0.1  # pixels of the full-size image
-SCORE_TOLERANCE = 1e-3
-TIE = 1e-4  # of the range of the scores: what is closer may fall either way
+
+class Tolerance(NamedTuple):
+    """By how much a file may differ from its model.
+
+    Attributes:
+        box (float): Pixels of the full-size image.
+        score (float): Of a detection.
+        tie (float): Of the range of a segmenter's scores: what is closer may fall either way.
+        detections (float): Of the sum of all scores, the share whose detections may differ by more:
+            near a threshold there may be one more or less, and suppression may keep another of
+            boxes that are nearly as good.
+        pixels (float): Of all pixels, the share that may differ by more.
+    """
+    box: float
+    score: float
+    tie: float
+    detections: float
+    pixels: float
+
+
+TOLERANCES = {'float32': Tolerance(0.1, 1e-3, 1e-4, 0, 0),
+              'float16': Tolerance(1, 0.01, 0.01, 0.05, 1e-3)}
+
+
+class Difference(NamedTuple):
+    """What differs in an image beyond the tolerance, and how much there is in all: scores of
+    detections, or pixels."""
+    wrong: float
+    all: float
+    example: str = ''
 
 
 def check(session: Session, model: BaseModel, cfg: Config, images: Iterable[np.ndarray]) -> None:
@@ -30,17 +58,21 @@ def check(session: Session, model: BaseModel, cfg: Config, images: Iterable[np.n
         images (Iterable[np.ndarray]): (H, W, 3), unsigned 8-bit, BGR.
 
     Raises:
-        Disagrees: If a box differs by more than 0.1 pixel, a score by more than 1e-3, or a label,
-            except for ties.
+        Disagrees: If a box or a score differs by more than the tolerance of the file's precision,
+            or a label, except for ties.
     """
-    predictor = Predictor(model, cfg)
-    compare = compare_boxes if session.metadata.task == 'detection' else compare_labels
+    predictor, tolerance = Predictor(model, cfg), TOLERANCES[session.metadata.precision]
+    boxes = session.metadata.task == 'detection'
+    compare = compare_boxes if boxes else compare_labels
+    wrong, everything, example = 0., 0., ''
     for number, image in enumerate(images):
-        try:
-            compare(session(image), predictor(image), session)
-        except Disagrees as error:
-            raise Disagrees(f'not written: on image {number} of {image.shape[0]}x{image.shape[1]} '
-                            f'pixels {error}') from None
+        difference = compare(session(image), predictor(image), session, tolerance)
+        wrong, everything = wrong + difference.wrong, everything + difference.all
+        if difference.wrong and not example:
+            example = (f'on image {number} of {image.shape[0]}x{image.shape[1]} pixels '
+                       f'{difference.example}')
+    if wrong > everything * (tolerance.detections if boxes else tolerance.pixels):
+        raise Disagrees(f'not written: {example}')
 
 
 class Predictor:
@@ -69,12 +101,10 @@ class Predictor:
             return self.model.test_step(batch)[0]
 
 
-def compare_boxes(found: dict[str, np.ndarray], sample: BaseDataElement,
-                  session: Session) -> None:
-    """Raises:
-        Disagrees: If a detection of one side is none of the other. Those that lie within the
-            tolerance of the score of the last place may be swapped for others.
-    """
+def compare_boxes(found: dict[str, np.ndarray], sample: BaseDataElement, session: Session,
+                  tolerance: Tolerance) -> Difference:
+    """The scores of detections of one side that are none of the other. Those that lie within the
+    tolerance of the score of the last place may be swapped for others."""
     expected = sample.pred_instances.numpy()
     order = np.argsort(-expected.scores, kind='stable')
     order = order[expected.scores[order] > 0]  # CenterNet fills up with no peaks
@@ -83,21 +113,25 @@ def compare_boxes(found: dict[str, np.ndarray], sample: BaseDataElement,
     last = scores[places - 1] if len(scores) >= places else -np.inf
     boxes, scores, labels = boxes[:places], scores[:places], labels[:places]
     free = np.ones(len(found['scores']), bool)
+    missing, examples = 0., []
     for box, score, label in zip(boxes, scores, labels):
         near = free & (found['labels'] == label)
         offset = np.abs(found['boxes'] - box).max(axis=1, initial=0)
         change = np.abs(found['scores'] - score)
-        fits = near & (offset <= BOX_TOLERANCE) & (change <= SCORE_TOLERANCE)
+        fits = near & (offset <= tolerance.box) & (change <= tolerance.score)
         if fits.any():
             free[np.flatnonzero(fits)[np.argmin(offset[fits])]] = False
-        elif score > last + SCORE_TOLERANCE:
-            raise Disagrees(_missing(box, score, label, near, offset, change))
-    strange = free & (found['scores'] > last + SCORE_TOLERANCE)
+        elif score > last + tolerance.score:
+            missing += score
+            examples.append(_missing(box, score, label, near, offset, change))
+    strange = free & (found['scores'] > last + tolerance.score)
     if strange.any():
         place = int(np.argmax(strange))
-        raise Disagrees('it finds label {} at {} with score {:.4f}, the model does not'.format(
+        examples.append('it finds label {} at {} with score {:.4f}, the model does not'.format(
             found['labels'][place], found['boxes'][place].round(1).tolist(),
             found['scores'][place]))
+    wrong = max(missing, found['scores'][strange].sum())
+    return Difference(float(wrong), float(scores.sum()), *examples[:1])
 
 
 def _missing(box: np.ndarray, score: float, label: int, near: np.ndarray, offset: np.ndarray,
@@ -111,21 +145,24 @@ def _missing(box: np.ndarray, score: float, label: int, near: np.ndarray, offset
             f'{change[best]:.3g} in its score')
 
 
-def compare_labels(found: dict[str, np.ndarray], sample: BaseDataElement,
-                   session: Session) -> None:
-    """Raises:
-        Disagrees: If a pixel has another label, and the model's scores of both are no tie.
+def compare_labels(found: dict[str, np.ndarray], sample: BaseDataElement, session: Session,
+                   tolerance: Tolerance) -> Difference:
+    """The pixels that have another label, where the model's scores of both are no tie.
+
+    Raises:
+        Disagrees: If the label map has another size.
     """
     expected = sample.pred_sem_seg.data[0].numpy()
     labels = found['labels'].astype(np.int64)
     if labels.shape != expected.shape:
-        raise Disagrees(f'its label map is {labels.shape} instead of {expected.shape}')
+        raise Disagrees(f'not written: its label map is {labels.shape} instead of {expected.shape}')
     logits = sample.seg_logits.data.numpy()
     if len(logits) == 1:  # of one class: its probability, and a threshold
         logits = np.concatenate([1 - logits, logits])
     gap = logits.max(axis=0) - np.take_along_axis(logits, labels[None], axis=0)[0]
-    wrong = (labels != expected) & ~(gap <= TIE * np.ptp(logits))
-    if wrong.any():
-        raise Disagrees(f'{wrong.mean():.2%} of the pixels have another label, by up to '
-                        f'{gap[wrong].max():.3g} in scores from {logits.min():.3g} to '
-                        f'{logits.max():.3g}')
+    wrong = (labels != expected) & ~(gap <= tolerance.tie * np.ptp(logits))
+    if not wrong.any():
+        return Difference(0, wrong.size)
+    return Difference(int(wrong.sum()), wrong.size, (
+        f'{wrong.mean():.2%} of the pixels have another label, by up to {gap[wrong].max():.3g} in '
+        f'scores from {logits.min():.3g} to {logits.max():.3g}'))

@@ -1,5 +1,6 @@
 """Writing the file: traced, checked against the model's own ``predict``, and only then kept."""
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from dsnet_mm.config import resolve, scope_of
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
+from dsnet_mm.deploy.half import save_half
 from dsnet_mm.deploy.metadata import Metadata
 from dsnet_mm.deploy.session import Session
 from dsnet_mm.deploy.suppression import TRANSLATIONS
@@ -24,7 +26,7 @@ OPSET = 20  # deformable convolution came with 19
 
 def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
            size: tuple[int, int] | None = None, opset: int = OPSET,
-           dataset_meta: dict | None = None) -> Metadata:
+           dataset_meta: dict | None = None, half: bool = False) -> Metadata:
     """Writes a graph that agrees with its model.
 
     Args:
@@ -37,6 +39,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
         opset (int): Of ONNX, 18 or newer.
         dataset_meta (dict, optional): ``classes`` and ``palette`` as a checkpoint has them; by
             default those of the config's test data set.
+        half (bool): The model behind the resizer computes in 16-bit floating-point numbers.
 
     Returns:
         Metadata: What stands in the file.
@@ -48,10 +51,14 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
     if opset < 18:
         raise CannotExport(f'opset {opset}', 'use 18 or newer')
     metadata = describe(graph, cfg, size, dataset_meta)
+    if half:
+        metadata = replace(metadata, precision='float16')
     program = trace(graph, size, opset)
     program.model.metadata_props.update(metadata.to_properties())
     with atomic_write(out) as unchecked:
         program.save(unchecked, external_data=False)
+        if half:
+            save_half(unchecked, unchecked)
         check(Session(unchecked), graph.model, cfg, images)
     return metadata
 

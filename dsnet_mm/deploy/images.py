@@ -1,5 +1,5 @@
 """The images that a file is checked on."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dsnet_mm.deploy.files import IMAGES, read_image
@@ -8,6 +8,19 @@ import cv2
 import numpy as np
 
 MADE_SIZES = ((300, 400), (263, 331), (480, 360), (512, 512))  # height and width in pixels
+
+
+def pick(folder: Path, number: int) -> list[Path]:
+    """So many images of a folder and its sub-folders, spread over it; all where it has fewer.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in IMAGES)
+    if not files:
+        raise FileNotFoundError(f'no images in {folder}: looked for {" ".join(IMAGES)}')
+    number = min(number, len(files))
+    return [files[place * len(files) // number] for place in range(number)]
 
 
 def load(folder: Path, number: int, size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
@@ -26,13 +39,10 @@ def load(folder: Path, number: int, size: tuple[int, int] | None = None) -> Iter
         FileNotFoundError: If there are no images.
         OSError: If one cannot be read.
     """
-    files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in IMAGES)
-    if not files:
-        raise FileNotFoundError(f'no images in {folder}: looked for {" ".join(IMAGES)}')
-    for place in range(min(number, len(files))):
-        image = read_image(files[place * len(files) // min(number, len(files))])
+    for place, file in enumerate(pick(folder, number)):
+        image = read_image(file)
         if size is not None:
-            yield _fit(image, size)
+            yield fit(image, size)
             continue
         yield image
         height, width = image.shape[:2]
@@ -54,5 +64,6 @@ def make(size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
         yield image
 
 
-def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
+def fit(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """An image (H, W, 3) brought to height and width in pixels."""
+    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)

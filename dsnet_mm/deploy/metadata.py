@@ -8,6 +8,7 @@ KEY = 'dsnet_mm'
 TASKS = ('detection', 'segmentation')
 LAYOUTS = ('nhwc', 'nchw')
 ORDERS = ('bgr', 'rgb')
+PRECISIONS = ('float32', 'float16', 'int8')
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Metadata:
         resized (str): The rule for the size of the resized image, as in ``scale=0.3``.
         model (str): Type of the model.
         versions (dict[str, str]): Of the packages that wrote the file.
+        precision (str): Of the model behind the resizer: ``'float32'``, ``'float16'`` or
+            ``'int8'``.
     """
     task: str
     classes: list[str]
@@ -35,10 +38,12 @@ class Metadata:
     resized: str
     model: str
     versions: dict[str, str]
+    precision: str = 'float32'
 
     def __post_init__(self) -> None:
         for name, value, known in (('task', self.task, TASKS), ('layout', self.layout, LAYOUTS),
-                                   ('channel_order', self.channel_order, ORDERS)):
+                                   ('channel_order', self.channel_order, ORDERS),
+                                   ('precision', self.precision, PRECISIONS)):
             if value not in known:
                 raise ValueError(f'{name}={value!r}: use one of {known}')
         if len(self.palette) < len(self.classes):

@@ -51,7 +51,7 @@ class Session:
         Raises:
             ValueError: If the image has the wrong type, shape or size.
         """
-        outputs = dict(zip(self.names, self.run(self._arrange(image))))
+        outputs = dict(zip(self.names, self.run(self.arrange(image))))
         outputs = {name: value[0] for name, value in outputs.items()}
         if self.metadata.task == 'detection':  # what is behind the last one is padding
             found = outputs['labels'] >= 0
@@ -62,7 +62,12 @@ class Session:
         """The raw outputs for a batch as the file takes it."""
         return self.session.run(self.names, {'images': images})
 
-    def _arrange(self, image: np.ndarray) -> np.ndarray:
+    def arrange(self, image: np.ndarray) -> np.ndarray:
+        """An image (H, W, 3), unsigned 8-bit, BGR, as a batch of one that the file takes.
+
+        Raises:
+            ValueError: If it has the wrong type, shape or size.
+        """
         meta = self.metadata
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError('an image must be (H, W, 3) of unsigned 8-bit numbers, got '

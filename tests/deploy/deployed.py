@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from dsnet_mm.config import build_model, load_config
 from dsnet_mm.deploy.graph import Graph
@@ -35,8 +36,9 @@ def build(name: str, options: dict | None = None) -> tuple[BaseModel, Config]:
 class Eager:
     """A graph that PyTorch runs, in the place of a file."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.names, self.metadata, self.session = graph, list(graph.names), graph, self
+    def __init__(self, graph: Graph, precision: str = 'float32') -> None:
+        self.graph, self.names, self.session = graph, list(graph.names), self
+        self.metadata = SimpleNamespace(task=graph.task, precision=precision)
 
     def get_outputs(self) -> list:
         return [torch.zeros(1, getattr(self.graph, 'number', 1)) for _ in self.names]

@@ -1,15 +1,20 @@
 """The whole way: a model is trained, exported, and predicts where there is no PyTorch."""
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 from dsnet_mm.config import load_config
 from dsnet_mm.deploy import export as module
 from dsnet_mm.deploy import images
 from dsnet_mm.deploy.errors import Disagrees
+from dsnet_mm.deploy.evaluate import build_dataset
+from dsnet_mm.deploy.evaluate import evaluate as measured
 from dsnet_mm.deploy.export import export
 from dsnet_mm.deploy.graph import build_graph
+from dsnet_mm.deploy.quantize import quantize
 from dsnet_mm.deploy.session import Session
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -59,6 +64,7 @@ def test_file_is_as_good_as_the_model(config, data_set, folder, steps, metric, l
     assert of_model[metric] >= least
     points = 0.1 if metric == 'mIoU' else 0.001
     assert of_file[metric] == pytest.approx(of_model[metric], abs=points)
+    assert measured(session, cfg, build_dataset(cfg))[metric] == pytest.approx(of_file[metric])
 
 
 @pytest.mark.parametrize('size, density, trained', [
@@ -95,6 +101,20 @@ def test_one_size(tmp_path, monkeypatch):
     assert found['labels'].shape == size and found['scores'].shape == (2, 118, 90)
     with pytest.raises(ValueError, match='takes images of 210x160 pixels'):
         session(np.zeros((211, 160, 3), np.uint8))
+
+    [image] = list(images.make(size))[:1]
+    half, eight = tmp_path / 'half.onnx', tmp_path / 'eight.onnx'
+    assert export(graph, cfg, half, images.make(size), size, opset=18, half=True) == replace(
+        metadata, precision='float16')
+    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    quantize(file, [tmp_path / 'image.png'], eight)
+    for path, share in ((half, 0.99), (eight, 0.9)):
+        other = Session(path, threads=1)(image)
+        assert path.stat().st_size < 0.8 * file.stat().st_size
+        assert other['scores'].dtype == np.float32 and other['scores'].shape == (2, 118, 90)
+        assert (other['labels'] == session(image)['labels']).mean() >= share
+        path.unlink()
+    (tmp_path / 'image.png').unlink()
 
     def wrong() -> Iterator[np.ndarray]:
         with torch.no_grad():  # the model is another one by the time of the check

@@ -160,18 +160,45 @@ def test_a_model_without_resizer():
 ])
 def test_what_disagrees_is_noticed(name, part, message):
     model, cfg = build(name)
-    graph = build_graph(model, cfg)
-    eager = Eager(graph)
-
-    class Wrong(Eager):
-        def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
-            found = dict(eager(image))
-            if part == 'labels':
-                found['labels'] = 1 - found['labels']
-            else:
-                found[part] = found[part] + {'boxes': 0.2, 'scores': 0.002}[part]
-            return found
-
+    eager = Eager(build_graph(model, cfg))
+    changes = dict(boxes=0.2, scores=0.002)
     check(eager, model, cfg, images.make())
     with pytest.raises(Disagrees, match=message):
-        check(Wrong(graph), model, cfg, images.make())
+        check(Changed(eager, 'float32', part, changes.get(part)), model, cfg, images.make())
+
+
+class Changed(Eager):
+    """A file that finds something else: other labels, or numbers that are off by so much; of a
+    share of the detections or rows of pixels."""
+
+    def __init__(self, eager: Eager, precision: str, part: str, change: float | None,
+                 share: float = 1) -> None:
+        super().__init__(eager.graph, precision)
+        self.eager, self.part, self.change, self.share = eager, part, change, share
+
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        found = dict(self.eager(image))
+        value = found[self.part] = found[self.part].copy()
+        value = value[:round(self.share * len(value))]
+        value[:] = 1 - value if self.change is None else value + self.change
+        return found
+
+
+@pytest.mark.parametrize('name, part, change, share, message', [
+    ('atss-mobilenetv2_bccd', 'boxes', 0.8, 1, None),
+    ('atss-mobilenetv2_bccd', 'boxes', 1.2, 1, '1.2 pixels off'),
+    ('atss-mobilenetv2_bccd', 'boxes', 9, 0.01, None),
+    ('atss-mobilenetv2_bccd', 'boxes', 9, 0.1, 'pixels off'),
+    ('atss-mobilenetv2_bccd', 'scores', 0.008, 1, None),
+    ('atss-mobilenetv2_bccd', 'scores', 0.02, 1, 'differs by 0.02 in its score|it finds label'),
+    ('unet_drive', 'labels', None, 0, None),
+    ('unet_drive', 'labels', None, 0.01, 'of the pixels have another label'),
+])
+def test_half_precision_may_differ_more(name, part, change, share, message):
+    model, cfg = build(name)
+    changed = Changed(Eager(build_graph(model, cfg)), 'float16', part, change, share)
+    if message is None:
+        check(changed, model, cfg, images.make())
+    else:
+        with pytest.raises(Disagrees, match=message):
+            check(changed, model, cfg, images.make())
