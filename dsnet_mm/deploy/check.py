@@ -79,7 +79,7 @@ def compare_boxes(found: dict[str, np.ndarray], sample: BaseDataElement,
     order = np.argsort(-expected.scores, kind='stable')
     order = order[expected.scores[order] > 0]  # CenterNet fills up with no peaks
     boxes, scores, labels = (expected[name][order] for name in ('bboxes', 'scores', 'labels'))
-    places = session.session.get_outputs()[session.names.index('boxes')].shape[1]
+    places = session.metadata.boxes or len(scores)
     last = scores[places - 1] if len(scores) >= places else -np.inf
     boxes, scores, labels = boxes[:places], scores[:places], labels[:places]
     free = np.ones(len(found['scores']), bool)

@@ -25,6 +25,7 @@ class Metadata:
         resized (str): The rule for the size of the resized image, as in ``scale=0.3``.
         model (str): Type of the model.
         versions (dict[str, str]): Of the packages that wrote the file.
+        boxes (int, optional): How many boxes a detector returns at most.
     """
     task: str
     classes: list[str]
@@ -35,6 +36,7 @@ class Metadata:
     resized: str
     model: str
     versions: dict[str, str]
+    boxes: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (('task', self.task, TASKS), ('layout', self.layout, LAYOUTS),

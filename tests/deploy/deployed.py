@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from dsnet_mm.config import build_model, load_config
 from dsnet_mm.deploy.graph import Graph
@@ -19,7 +20,8 @@ from torch import nn
 
 # What would hide a mistake by being zero or alike everywhere.
 FLAT = ('conv_offset', 'resizer.logits', 'conv_cls', 'atss_cls', 'retina_cls', 'heatmap_head.2',
-        'cls_convs.0.weight', 'conv_seg', 'upsampling.logits')
+        'cls_convs.0.weight', 'conv_seg', 'upsampling.logits', 'rpn_cls',
+        'rpn_reg', 'fc_cls', 'fc_reg')
 
 
 def build(name: str, options: dict | None = None) -> tuple[BaseModel, Config]:
@@ -36,10 +38,8 @@ class Eager:
     """A graph that PyTorch runs, in the place of a file."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph, self.names, self.metadata, self.session = graph, list(graph.names), graph, self
-
-    def get_outputs(self) -> list:
-        return [torch.zeros(1, getattr(self.graph, 'number', 1)) for _ in self.names]
+        self.graph, self.names = graph, list(graph.names)
+        self.metadata = SimpleNamespace(task=graph.task, boxes=getattr(graph, 'number', None))
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
