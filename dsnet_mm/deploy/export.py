@@ -1,7 +1,6 @@
 """Writing the file: traced, checked against the model's own ``predict``, and only then kept."""
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from dsnet_mm.deploy import package
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
-from dsnet_mm.deploy.metadata import Metadata
+from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
 from dsnet_mm.deploy.suppression import TRANSLATIONS
 from dsnet_mm.files import atomic_write
@@ -147,13 +146,13 @@ def describe(graph: Graph, cfg: Config, size: tuple[int, int] | None,
     classes = [classes] if isinstance(classes, str) else list(classes)
     palette = meta.get('palette')
     if not isinstance(palette, (list, tuple)) or len(palette) < len(classes):
-        palette = [_colour(place) for place in range(len(classes))]
+        palette = colours(len(classes))
     framing = graph.framing
     return Metadata(
         task=graph.task, classes=classes, palette=[list(map(int, each)) for each in palette],
         layout=framing.layout, channel_order=framing.channel_order,
         size=None if size is None else list(size), resized=str(framing.preprocessor.output_size),
-        model=type(graph.model).__name__, versions=_versions(),
+        model=type(graph.model).__name__, versions=versions(),
         boxes=getattr(graph, 'number', None))
 
 
@@ -166,28 +165,3 @@ def _of_data_set(cfg: Config) -> dict:
     kind = resolve(dataset.type, DATASETS, scope_of(cfg))
     own = dict(dataset.get('metainfo') or {})
     return {**getattr(kind, 'METAINFO', BaseDataset.METAINFO), **own}
-
-
-def _colour(place: int) -> list[int]:
-    """One of many colours that are far apart, as in PASCAL VOC's palette."""
-    colour, number = [0, 0, 0], place + 1
-    for bit in range(7, -1, -1):
-        for channel in range(3):
-            colour[channel] |= (number >> channel & 1) << bit
-        number >>= 3
-    return colour
-
-
-def _versions() -> dict[str, str]:
-    found = {'dsnet_mm': _own_version(), 'torch': torch.__version__}
-    for name in ('onnxruntime', 'onnx', 'onnxscript'):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # of another name, as onnxruntime-gpu
-            continue
-    return found
-
-
-def _own_version() -> str:
-    import dsnet_mm
-    return dsnet_mm.__version__
