@@ -14,7 +14,6 @@ from dsnet_mm.transforms import DownsizeRCNNTransform, DownsizeSegmentation
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB
@@ -37,14 +36,17 @@ class Detector(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         [found] = self.model([to_rgb(images)[0]])
         fill = dict(boxes=0, scores=0, labels=-1)
-        return tuple(
-            F.pad(found[name].T, (0, self.number), value=value)[..., :self.number].T[None]
-            for name, value in fill.items())
+        return tuple(_pad(found[name], self.number, value)[None] for name, value in fill.items())
 
     def predict(self, image: np.ndarray) -> Results:
         """What the model finds in an image (H, W, 3), BGR."""
         [found] = self.model([to_rgb(torch.from_numpy(image)[None])[0]])
         return {name: found[name].numpy() for name in self.names}
+
+
+def _pad(values: Tensor, number: int, value: int) -> Tensor:
+    padding = values.new_full((number, *values.shape[1:]), value)
+    return torch.cat([values, padding])[:number]
 
 
 class Segmenter(nn.Module):

@@ -26,6 +26,7 @@ MODELS = [
         ('centernet-mobilenetv2_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.05),
         ('yolox-mobilenetv2_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.05),
         ('refinedet_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.01),
+        ('lighthead_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.01),
         ('detr_bccd', 'bccd', 'JPEGImages', 40, 'pascal_voc/mAP', 0),
         ('fcn-mobilenetv2_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
         ('deeplabv3plus_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
