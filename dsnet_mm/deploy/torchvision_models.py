@@ -149,6 +149,7 @@ def export(model: nn.Module, out: str | Path, classes: Sequence[str],
 def _write(graph: Detector | Segmenter, image: Tensor, file: Path) -> None:
     names = dict(input_names=['images'], output_names=list(graph.names), opset_version=18)
     if isinstance(graph, Detector):  # torch.export does not take its lists of boxes
+        torch.onnx.register_custom_op_symbolic('aten::threshold', _threshold, 18)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # sizes become constants, as they shall
             torch.onnx.export(graph, (image, ), file, dynamo=False, **names)
@@ -160,6 +161,11 @@ def _write(graph: Detector | Segmenter, image: Tensor, file: Path) -> None:
     shape = program.model.graph.inputs[0].shape
     program.rename_axes({shape[axis]: name for axis, name in axes.items()})
     program.save(file, external_data=False)
+
+
+def _threshold(graph: Any, values: Any, threshold: Any, value: Any) -> Any:
+    """Which the exporter has for a threshold of zero only."""
+    return graph.op('Where', graph.op('Greater', values, threshold), values, value)
 
 
 def _label(file: Path, metadata: Metadata) -> None:

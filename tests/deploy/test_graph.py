@@ -146,8 +146,8 @@ def broken(name: str, options: dict | None = None, **changes: object) -> None:
     (('unet_drive', {'model.data_preprocessor.test_cfg': {'size': (300, 300), '_delete_': True}}),
      'padding to a size at test'),
     (('deeplabv3plus_camvid', {SCALE: None, SHORT: 126}), r'short_edge=126 .*--size H W'),
-], ids=['two heads', 'soft suppression of the second stage', 'masks', 'soft suppression', 'windows', 'padded DETR', 'padding to a size',
-        'open size'])
+], ids=['two heads', 'soft suppression of the second stage', 'masks', 'soft suppression', 'windows',
+        'padded DETR', 'padding to a size', 'open size'])
 def test_what_cannot_be_exported(arguments, message):
     with pytest.raises(CannotExport, match=message):
         broken(*arguments)
