@@ -63,12 +63,12 @@ class Segmenter(nn.Module):
         super().__init__()
         self.model = model
         self.output_size = model.output_size
-        self.register_buffer('mean', torch.tensor(mean)[:, None, None])
-        self.register_buffer('std', torch.tensor(std)[:, None, None])
+        self.register_buffer('rgb_mean', torch.tensor(mean)[:, None, None])
+        self.register_buffer('rgb_std', torch.tensor(std)[:, None, None])
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, classes, H, W) of images (N, H, W, 3), BGR."""
-        return self.model((to_rgb(images) - self.mean) / self.std)['out']
+        return self.model((to_rgb(images) - self.rgb_mean) / self.rgb_std)['out']
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         logits = self.logits(images)

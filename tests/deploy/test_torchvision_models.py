@@ -56,6 +56,12 @@ def build(name: str, **size: object) -> nn.Module:
         if any(part in key for part in ('cls_logits', 'cls_score', 'bbox_pred', 'resizer.logits',
                                         'classification_head.module_list')):
             nn.init.normal_(parameter, std=0.1)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None
+    targets = [dict(boxes=torch.tensor([[20., 20, 100, 90]]), labels=torch.tensor([1]))] * 2
+    with torch.no_grad():  # without statistics of its batch normalisation all features are alike
+        model.train()([torch.rand(3, 240, 320) for _ in targets], targets)
     return model.eval()
 
 
