@@ -26,11 +26,11 @@ MODELS = [
         ('centernet-mobilenetv2_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.05),
         ('yolox-mobilenetv2_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.05),
         ('refinedet_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.01),
-        ('lighthead_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.01),
+        ('lighthead_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.2),
         ('detr_bccd', 'bccd', 'JPEGImages', 40, 'pascal_voc/mAP', 0),
         ('fcn-mobilenetv2_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
         ('deeplabv3plus_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 10),
-        ('unet_drive', 'drive', 'images/validation', 25, 'mIoU', 40),
+        ('unet_drive', 'drive', 'images/validation', 25, 'mIoU', 50),
         ('unet-guided_drive', 'drive', 'images/validation', 25, 'mIoU', 40),
     ]),
 ]
