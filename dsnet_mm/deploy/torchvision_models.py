@@ -111,7 +111,9 @@ def export(model: nn.Module, out: str | Path, classes: Sequence[str],
         Metadata: What stands in the file.
 
     Raises:
-        CannotExport: If there is no resizer, or PyTorch cannot export the model.
+        CannotExport: If there is no resizer, the model has masks or key points, or PyTorch cannot
+            export it.
+        ValueError: If there are no images.
         Disagrees: If onnxruntime finds something else than the model. There is no file then.
     """
     images = iter(images)
@@ -120,6 +122,10 @@ def export(model: nn.Module, out: str | Path, classes: Sequence[str],
     except StopIteration:
         raise ValueError('no images to check the file on: give some') from None
     model.eval()
+    heads: Any = getattr(model, 'roi_heads', None)
+    if heads is not None and (heads.has_mask() or heads.has_keypoint()):
+        raise CannotExport(f'{type(model).__name__} with masks or key points',
+                           'leave out its mask_head or keypoint_head')
     graph: Detector | Segmenter
     if isinstance(getattr(model, 'transform', None), DownsizeRCNNTransform):
         graph = Detector(model)

@@ -6,7 +6,7 @@ from dsnet_mm import DownsizeNetV2
 from dsnet_mm.deploy import images
 from dsnet_mm.deploy.errors import CannotExport, Disagrees
 from dsnet_mm.deploy.session import Session
-from dsnet_mm.deploy.torchvision_models import Detector, export
+from dsnet_mm.deploy.torchvision_models import export
 from dsnet_mm.transforms import DownsizeRCNNTransform, DownsizeSegmentation
 
 import numpy as np
@@ -22,6 +22,7 @@ if not hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes'):
 
 NOTHING = dict(weights=None, weights_backbone=None)
 CLASSES = ['background', 'cell', 'platelet']
+POOL = MultiScaleRoIAlign(['0'], 5, sampling_ratio=2)
 ANCHORS = AnchorGenerator(((16, 32), ), ((0.5, 1, 2), ))
 
 
@@ -37,8 +38,7 @@ def backbone() -> nn.Module:
 
 DETECTORS = {
     'small Faster R-CNN': lambda **kw: detection.FasterRCNN(
-        backbone(), rpn_anchor_generator=ANCHORS,
-        box_roi_pool=MultiScaleRoIAlign(['0'], 5, sampling_ratio=2), **kw),
+        backbone(), rpn_anchor_generator=ANCHORS, box_roi_pool=POOL, **kw),
     'small RetinaNet': lambda **kw: detection.RetinaNet(
         backbone(), anchor_generator=ANCHORS, **kw),
     **{name: lambda name=name, **kw: getattr(detection, name)(**NOTHING, **kw) for name in (
@@ -126,5 +126,7 @@ def test_what_cannot_be_exported(tmp_path):
         export(model, tmp_path / 'model.onnx', CLASSES, images.make())
     with pytest.raises(ValueError, match='no images to check the file on'):
         export(model, tmp_path / 'model.onnx', CLASSES, [])
-    masks = build('small Faster R-CNN', scale=0.5)
-    assert Detector(masks).number == 100
+    masks = detection.MaskRCNN(backbone(), 3, rpn_anchor_generator=ANCHORS, box_roi_pool=POOL,
+                               mask_roi_pool=POOL)
+    with pytest.raises(CannotExport, match='MaskRCNN with masks or key points cannot be exported'):
+        export(masks, tmp_path / 'model.onnx', CLASSES, images.make())
