@@ -56,12 +56,12 @@ def pool_by_position(extractor: LightHeadRoIExtractor, features: Tensor, boxes: 
     x, y = (start + (end - start) * shares for start, end in ((x1, x2), (y1, y2)))
     inside_x, inside_y = (x >= -1) & (x <= width), (y >= -1) & (y <= height)
 
-    def arrange(on_x: Tensor, on_y: Tensor) -> tuple[Tensor, Tensor]:
+    def arrange(on_x: Tensor, on_y: Tensor) -> list[Tensor]:
         """Values of both axes for each cell, box and sample: (N * size^2, K, ratio^2)."""
         on_y = on_y.unflatten(2, (size, 1, ratio, 1)).expand(-1, -1, -1, size, -1, ratio)
         on_x = on_x.unflatten(2, (1, size, 1, ratio)).expand(-1, -1, size, -1, ratio, -1)
-        return tuple(each.permute(0, 2, 3, 1, 4, 5).flatten(4, 5).flatten(0, 2)
-                     for each in (on_x, on_y))
+        return [each.permute(0, 2, 3, 1, 4, 5).flatten(4, 5).flatten(0, 2)
+                for each in (on_x, on_y)]
 
     grid = torch.stack(arrange((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
     samples = F.grid_sample(maps, grid, padding_mode='border', align_corners=False)

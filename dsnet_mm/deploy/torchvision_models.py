@@ -57,6 +57,8 @@ class Segmenter(nn.Module):
         mean, std (Sequence[float]): By which images from 0 to 1 are normalised, RGB.
     """
     task, names, number = 'segmentation', ('labels', ), None
+    rgb_mean: Tensor
+    rgb_std: Tensor
 
     def __init__(self, model: DownsizeSegmentation, mean: Sequence[float],
                  std: Sequence[float]) -> None:
@@ -153,7 +155,7 @@ def export(model: nn.Module, out: str | Path, classes: Sequence[str],
 
 
 def _write(graph: Detector | Segmenter, image: Tensor, file: Path) -> None:
-    names = dict(input_names=['images'], output_names=list(graph.names), opset_version=18)
+    names: dict[str, Any] = dict(input_names=['images'], output_names=list(graph.names), opset_version=18)
     if isinstance(graph, Detector):  # torch.export does not take its lists of boxes
         torch.onnx.register_custom_op_symbolic('aten::threshold', _threshold, 18)
         with warnings.catch_warnings():
