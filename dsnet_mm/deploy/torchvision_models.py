@@ -155,7 +155,8 @@ def export(model: nn.Module, out: str | Path, classes: Sequence[str],
 
 
 def _write(graph: Detector | Segmenter, image: Tensor, file: Path) -> None:
-    names: dict[str, Any] = dict(input_names=['images'], output_names=list(graph.names), opset_version=18)
+    names: dict[str, Any] = dict(input_names=['images'], output_names=list(graph.names),
+                                 opset_version=18)
     if isinstance(graph, Detector):  # torch.export does not take its lists of boxes
         torch.onnx.register_custom_op_symbolic('aten::threshold', _threshold, 18)
         with warnings.catch_warnings():
