@@ -97,7 +97,7 @@ def deploy(args: argparse.Namespace) -> None:
         images = checked.load(args.images, 6, size)
         print(f'to be checked on images of {args.images}')
     export(graph, cfg, args.out, images, size, args.opset,
-           checkpoint.get('meta', {}).get('dataset_meta'), args.compile)
+           checkpoint.get('meta', {}).get('dataset_meta'))
 
 
 def export_part(args: argparse.Namespace) -> None:
@@ -153,8 +153,6 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                        help="so many of an image (default: the config's max_per_img, or 300)")
     whole.add_argument('--scores', action='store_true',
                        help="return a segmenter's scores at low size as well")
-    whole.add_argument('--compile', action='store_true',
-                       help='OUT.pt2 by AOTInductor, for processors of this kind')
     whole.add_argument('--opset', type=int, default=OPSET, help=f'of ONNX (default: {OPSET})')
     return parser.parse_args(arguments)
 
