@@ -14,7 +14,7 @@ def atomic_write(file: str | Path) -> Iterator[Path]:
         OSError: If the file cannot be written.
     """
     file = Path(file)
-    unfinished = file.with_name(f'{file.name}.tmp')
+    unfinished = file.with_name(f'{file.stem}.tmp{file.suffix}')  # libraries go by the ending
     try:
         yield unfinished
         unfinished.replace(file)

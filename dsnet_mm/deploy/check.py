@@ -1,9 +1,8 @@
 """Whether a file finds what the model's own ``predict`` finds."""
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from dsnet_mm.config import scope_of
-from dsnet_mm.deploy.errors import Disagrees
+from dsnet_mm.deploy.compare import Results, compare
 from dsnet_mm.deploy.graph import test_pipeline
 from dsnet_mm.deploy.session import Session
 from dsnet_mm.deploy.steps import name_of
@@ -17,37 +16,6 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 
 
-class Tolerance(NamedTuple):
-    """By how much a file may differ from its model.
-
-    Attributes:
-        box (float): Pixels of the full-size image.
-        score (float): Of a detection.
-        tie (float): Of the range of a segmenter's scores: what is closer may fall either way.
-        detections (float): Of the sum of all scores, the share whose detections may differ by more:
-            near a threshold there may be one more or less, and suppression may keep another of
-            boxes that are nearly as good.
-        pixels (float): Of all pixels, the share that may differ by more.
-    """
-    box: float
-    score: float
-    tie: float
-    detections: float
-    pixels: float
-
-
-TOLERANCES = {'float32': Tolerance(0.1, 1e-3, 1e-4, 0, 0),
-              'float16': Tolerance(1, 0.01, 0.01, 0.05, 1e-3)}
-
-
-class Difference(NamedTuple):
-    """What differs in an image beyond the tolerance, and how much there is in all: scores of
-    detections, or pixels."""
-    wrong: float
-    all: float
-    example: str = ''
-
-
 def check(session: Session, model: BaseModel, cfg: Config, images: Iterable[np.ndarray]) -> None:
     """Compares a file with the model it was written from.
 
@@ -58,21 +26,10 @@ def check(session: Session, model: BaseModel, cfg: Config, images: Iterable[np.n
         images (Iterable[np.ndarray]): (H, W, 3), unsigned 8-bit, BGR.
 
     Raises:
-        Disagrees: If a box or a score differs by more than the tolerance of the file's precision,
-            or a label, except for ties.
+        Disagrees: If they differ by more than :func:`~dsnet_mm.deploy.compare.compare` allows.
     """
-    predictor, tolerance = Predictor(model, cfg), TOLERANCES[session.metadata.precision]
-    boxes = session.metadata.task == 'detection'
-    compare = compare_boxes if boxes else compare_labels
-    wrong, everything, example = 0., 0., ''
-    for number, image in enumerate(images):
-        difference = compare(session(image), predictor(image), session, tolerance)
-        wrong, everything = wrong + difference.wrong, everything + difference.all
-        if difference.wrong and not example:
-            example = (f'on image {number} of {image.shape[0]}x{image.shape[1]} pixels '
-                       f'{difference.example}')
-    if wrong > everything * (tolerance.detections if boxes else tolerance.pixels):
-        raise Disagrees(f'not written: {example}')
+    predictor = Predictor(model, cfg)
+    compare(session, lambda image: results_of(predictor(image)), images)
 
 
 class Predictor:
@@ -101,68 +58,10 @@ class Predictor:
             return self.model.test_step(batch)[0]
 
 
-def compare_boxes(found: dict[str, np.ndarray], sample: BaseDataElement, session: Session,
-                  tolerance: Tolerance) -> Difference:
-    """The scores of detections of one side that are none of the other. Those that lie within the
-    tolerance of the score of the last place may be swapped for others."""
-    expected = sample.pred_instances.numpy()
-    order = np.argsort(-expected.scores, kind='stable')
-    order = order[expected.scores[order] > 0]  # CenterNet fills up with no peaks
-    boxes, scores, labels = (expected[name][order] for name in ('bboxes', 'scores', 'labels'))
-    places = session.session.get_outputs()[session.names.index('boxes')].shape[1]
-    last = scores[places - 1] if len(scores) >= places else -np.inf
-    boxes, scores, labels = boxes[:places], scores[:places], labels[:places]
-    free = np.ones(len(found['scores']), bool)
-    missing, examples = 0., []
-    for box, score, label in zip(boxes, scores, labels):
-        near = free & (found['labels'] == label)
-        offset = np.abs(found['boxes'] - box).max(axis=1, initial=0)
-        change = np.abs(found['scores'] - score)
-        fits = near & (offset <= tolerance.box) & (change <= tolerance.score)
-        if fits.any():
-            free[np.flatnonzero(fits)[np.argmin(offset[fits])]] = False
-        elif score > last + tolerance.score:
-            missing += score
-            examples.append(_missing(box, score, label, near, offset, change))
-    strange = free & (found['scores'] > last + tolerance.score)
-    if strange.any():
-        place = int(np.argmax(strange))
-        examples.append('it finds label {} at {} with score {:.4f}, the model does not'.format(
-            found['labels'][place], found['boxes'][place].round(1).tolist(),
-            found['scores'][place]))
-    wrong = max(missing, found['scores'][strange].sum())
-    return Difference(float(wrong), float(scores.sum()), *examples[:1])
-
-
-def _missing(box: np.ndarray, score: float, label: int, near: np.ndarray, offset: np.ndarray,
-             change: np.ndarray) -> str:
-    what = (f'the model finds label {label} at {box.round(1).tolist()} with score {score:.4f}, the '
-            'file ')
-    if not near.any():
-        return f'{what}none of this label'
-    best = np.flatnonzero(near)[np.argmin(offset[near])]
-    return (f'{what}at best one that is {offset[best]:.3g} pixels off and differs by '
-            f'{change[best]:.3g} in its score')
-
-
-def compare_labels(found: dict[str, np.ndarray], sample: BaseDataElement, session: Session,
-                   tolerance: Tolerance) -> Difference:
-    """The pixels that have another label, where the model's scores of both are no tie.
-
-    Raises:
-        Disagrees: If the label map has another size.
-    """
-    expected = sample.pred_sem_seg.data[0].numpy()
-    labels = found['labels'].astype(np.int64)
-    if labels.shape != expected.shape:
-        raise Disagrees(f'not written: its label map is {labels.shape} instead of {expected.shape}')
-    logits = sample.seg_logits.data.numpy()
-    if len(logits) == 1:  # of one class: its probability, and a threshold
-        logits = np.concatenate([1 - logits, logits])
-    gap = logits.max(axis=0) - np.take_along_axis(logits, labels[None], axis=0)[0]
-    wrong = (labels != expected) & ~(gap <= tolerance.tie * np.ptp(logits))
-    if not wrong.any():
-        return Difference(0, wrong.size)
-    return Difference(int(wrong.sum()), wrong.size, (
-        f'{wrong.mean():.2%} of the pixels have another label, by up to {gap[wrong].max():.3g} in '
-        f'scores from {logits.min():.3g} to {logits.max():.3g}'))
+def results_of(sample: BaseDataElement) -> Results:
+    """The predictions of a data sample, as a file names them."""
+    if 'pred_sem_seg' in sample:
+        return dict(labels=sample.pred_sem_seg.data[0].numpy(),
+                    scores=sample.seg_logits.data.numpy())
+    found = sample.pred_instances.numpy()
+    return dict(boxes=found.bboxes, scores=found.scores, labels=found.labels)

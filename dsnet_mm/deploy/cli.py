@@ -1,7 +1,8 @@
 """Writes a trained resizer, alone or with the model behind it, as an ONNX file.
 
 ``deploy`` writes everything from the full-size image, as bytes, to boxes or a label map in its
-pixels: see docs/deploy.md, and "dsnet-mm predict" to run it.
+pixels: see docs/deploy.md, and "dsnet-mm predict" to run it. OUT.pt2 instead of OUT.onnx gives a
+package of PyTorch.
 
 The other two write parts of that. ``images`` (N, 3, H, W) is what goes in, of any number and size,
 with channels in the order the resizer was trained with: BGR, as OpenMMLab's pipelines read images.

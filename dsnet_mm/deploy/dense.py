@@ -25,14 +25,20 @@ def decode(head: BaseDenseHead, outputs: Sequence[Sequence[Tensor]], frame: Fram
     Raises:
         CannotExport: If the head has activations of its own, or another suppression.
     """
+    return finish(head, frame, levels(head, outputs, frame), number)
+
+
+def levels(head: BaseDenseHead, outputs: Sequence[Sequence[Tensor]],
+           frame: Frame) -> list[Candidates]:
+    """The best of each level, in pixels of the resized image; arguments and errors are those of
+    :func:`decode`."""
     if getattr(getattr(head, 'loss_cls', None), 'custom_cls_channels', False):
         raise CannotExport(f'loss_cls of type {type(head.loss_cls).__name__}')
     sizes = [level.shape[-2:] for level in outputs[0]]
     priors = head.prior_generator.grid_priors(sizes, device=outputs[0][0].device)
     widths = head.cls_out_channels, head.bbox_coder.encode_size, 1
-    levels = [select(head, frame, flat, *map(flatten, level, widths))
-              for flat, level in zip(priors, zip(*outputs))]
-    return finish(head, frame, levels, number)
+    return [select(head, frame, flat, *map(flatten, level, widths))
+            for flat, level in zip(priors, zip(*outputs))]
 
 
 def select(head: BaseDenseHead, frame: Frame, priors: Tensor, logits: Tensor, deltas: Tensor,

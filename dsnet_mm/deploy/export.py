@@ -1,16 +1,17 @@
 """Writing the file: traced, checked against the model's own ``predict``, and only then kept."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from dsnet_mm.config import resolve, scope_of
+from dsnet_mm.deploy import package
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
 from dsnet_mm.deploy.half import save_half
-from dsnet_mm.deploy.metadata import Metadata
+from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
 from dsnet_mm.deploy.suppression import TRANSLATIONS
 from dsnet_mm.files import atomic_write
@@ -32,7 +33,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
     Args:
         graph (Graph): Of :func:`~dsnet_mm.deploy.graph.build_graph`.
         cfg (Config): The model's.
-        out (Path): The file.
+        out (Path): The file: ONNX, or a package of PyTorch if its name ends with ``.pt2``.
         images (Iterable[np.ndarray]): To check it on, (H, W, 3), unsigned 8-bit, BGR.
         size (tuple[int, int], optional): Height and width of every full-size image; by default the
             file takes any.
@@ -46,34 +47,42 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
 
     Raises:
         CannotExport: If an open size, a class or a version is missing.
-        Disagrees: If onnxruntime finds something else than the model. There is no file then.
+        Disagrees: If the file finds something else than the model. There is no file then.
     """
     if opset < 18:
         raise CannotExport(f'opset {opset}', 'use 18 or newer')
     metadata = describe(graph, cfg, size, dataset_meta)
     if half:
+        if out.suffix == '.pt2':
+            raise CannotExport('a package of PyTorch in half precision', 'write OUT.onnx')
         metadata = replace(metadata, precision='float16')
-    program = trace(graph, size, opset)
-    program.model.metadata_props.update(metadata.to_properties())
+    program = trace(graph, size)
     with atomic_write(out) as unchecked:
-        program.save(unchecked, external_data=False)
-        if half:
-            save_half(unchecked, unchecked)
-        check(Session(unchecked), graph.model, cfg, images)
+        if out.suffix == '.pt2':
+            package.save(program, metadata, unchecked)
+            session: Session = package.Package(unchecked)
+        else:
+            translate(program, graph, metadata, opset).save(unchecked, external_data=False)
+            if half:
+                save_half(unchecked, unchecked)
+            session = Session(unchecked)
+        check(session, graph.model, cfg, images)
     return metadata
 
 
 @torch.no_grad()
-def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
-    """The graph in ONNX; the number of images is open, and so is their size if none is given.
+def trace(graph: Graph, size: tuple[int, int] | None) -> torch.export.ExportedProgram:
+    """The graph of ``torch.export``; the number of images is open, and so is their size if none is
+    given.
 
     Raises:
         CannotExport: If the size would have to be given, or PyTorch cannot trace the model.
     """
     framing = graph.framing
     rule = framing.preprocessor.output_size
-    if size is None and (rule.short_edge is not None or framing.steps.needs_fixed_size):
-        what = rule if rule.short_edge is not None else framing.steps.resizes
+    uneven = rule.short_edge is not None and not framing.steps.fix_size
+    if size is None and (uneven or framing.steps.needs_fixed_size):
+        what = rule if uneven else framing.steps.resizes
         raise CannotExport(f'{what} for images of any size', 'give the size of the full-size '
                            'images (--size H W), or set scale or target_size')
     head = getattr(graph, 'guided_head', None)
@@ -82,27 +91,48 @@ def trace(graph: Graph, size: tuple[int, int] | None, opset: int) -> Any:
                            'full-size images (--size H W), or leave out density')
     height, width = size or (200, 240)
     images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    open_axes = ['batch', 'height', 'width', None]
     if framing.layout == 'nchw':
-        images, open_axes = images.permute(0, 3, 1, 2).contiguous(), ['batch', None, 'height',
-                                                                    'width']
-    if size is not None:
-        open_axes = ['batch', None, None, None]
-    dynamic: dict[int, Any] = {
-        axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(open_axes) if name}
-    try:
-        exported = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
-        program: Any = torch.onnx.export(
-            exported, input_names=['images'], output_names=list(graph.names), opset_version=opset,
+        images = images.permute(0, 3, 1, 2).contiguous()
+    dynamic: dict[int, Any] = dict.fromkeys(open_axes(framing.layout, size),
+                                            torch.export.Dim.DYNAMIC)
+    graph(images)  # what is refused is refused here, in its own words
+    with explained(graph):
+        return torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
+
+
+def translate(program: torch.export.ExportedProgram, graph: Graph, metadata: Metadata,
+              opset: int) -> Any:
+    """The graph in ONNX.
+
+    Raises:
+        CannotExport: If PyTorch cannot translate it.
+    """
+    with explained(graph):
+        translated: Any = torch.onnx.export(
+            program, input_names=['images'], output_names=list(graph.names), opset_version=opset,
             verbose=False, custom_translation_table=TRANSLATIONS)
-    except CannotExport:
-        raise
-    except Exception as error:  # PyTorch's compiler and exporter share no class of errors
+    shape = translated.model.graph.inputs[0].shape
+    translated.rename_axes({shape[axis]: name for axis, name in open_axes(
+        metadata.layout, metadata.size).items()})
+    translated.model.metadata_props.update(metadata.to_properties())
+    return translated
+
+
+def open_axes(layout: str, size: Sequence[int] | None) -> dict[int, str]:
+    """The axes of the images that are open, and their names."""
+    names = {'nhwc': ('batch', 'height', 'width'), 'nchw': ('batch', '', 'height', 'width')}
+    return {axis: name for axis, name in enumerate(names[layout])
+            if name == 'batch' or name and size is None}
+
+
+@contextmanager
+def explained(graph: Graph) -> Iterator[None]:
+    """Names the model and the reason where PyTorch fails, whose errors share no class."""
+    try:
+        yield
+    except Exception as error:
         reason = f'{type(error).__name__}: {error}'.strip().split('\n')[0]
         raise CannotExport(f'{type(graph.model).__name__} ({reason})') from error
-    shape = program.model.graph.inputs[0].shape
-    program.rename_axes({shape[axis]: open_axes[axis] for axis in dynamic})
-    return program
 
 
 def describe(graph: Graph, cfg: Config, size: tuple[int, int] | None,
@@ -122,13 +152,14 @@ def describe(graph: Graph, cfg: Config, size: tuple[int, int] | None,
     classes = [classes] if isinstance(classes, str) else list(classes)
     palette = meta.get('palette')
     if not isinstance(palette, (list, tuple)) or len(palette) < len(classes):
-        palette = [_colour(place) for place in range(len(classes))]
+        palette = colours(len(classes))
     framing = graph.framing
     return Metadata(
         task=graph.task, classes=classes, palette=[list(map(int, each)) for each in palette],
         layout=framing.layout, channel_order=framing.channel_order,
         size=None if size is None else list(size), resized=str(framing.preprocessor.output_size),
-        model=type(graph.model).__name__, versions=_versions())
+        model=type(graph.model).__name__, versions=versions(),
+        boxes=getattr(graph, 'number', None))
 
 
 def _of_data_set(cfg: Config) -> dict:
@@ -140,28 +171,3 @@ def _of_data_set(cfg: Config) -> dict:
     kind = resolve(dataset.type, DATASETS, scope_of(cfg))
     own = dict(dataset.get('metainfo') or {})
     return {**getattr(kind, 'METAINFO', BaseDataset.METAINFO), **own}
-
-
-def _colour(place: int) -> list[int]:
-    """One of many colours that are far apart, as in PASCAL VOC's palette."""
-    colour, number = [0, 0, 0], place + 1
-    for bit in range(7, -1, -1):
-        for channel in range(3):
-            colour[channel] |= (number >> channel & 1) << bit
-        number >>= 3
-    return colour
-
-
-def _versions() -> dict[str, str]:
-    found = {'dsnet_mm': _own_version(), 'torch': torch.__version__}
-    for name in ('onnxruntime', 'onnx', 'onnxscript'):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # of another name, as onnxruntime-gpu
-            continue
-    return found
-
-
-def _own_version() -> str:
-    import dsnet_mm
-    return dsnet_mm.__version__

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 LARGEST_NUMBER = 300  # of boxes, where the config has no limit
@@ -48,16 +47,12 @@ class Detector(Graph):
     def __init__(self, model: BaseModel, framing: Framing, number: int | None = None) -> None:
         super().__init__(model, framing)
         from dsnet_mm.deploy.families import find_family
-        self.decode = find_family(model).decode
-        limit = model.bbox_head.test_cfg.get('max_per_img', -1)
+        self.family = find_family(model)
+        limit = self.family.head(model).test_cfg.get('max_per_img', -1)
         self.number = number or (limit if limit > 0 else LARGEST_NUMBER)
-        # DETR asks whether there is padding.
-        self.sample = BaseDataElement(metainfo=dict(img_shape=(1, 1), batch_input_shape=(1, 1)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        frame = self.framing(images)
-        outputs = self.model(frame.inputs, [self.sample], mode='tensor')
-        return tuple(self.decode(self.model.bbox_head, outputs, frame, self.number))
+        return tuple(self.family.detect(self.model, self.framing(images), self.number))
 
 
 class Segmenter(Graph):

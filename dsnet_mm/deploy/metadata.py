@@ -2,6 +2,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 KEY = 'dsnet_mm'
@@ -28,6 +29,7 @@ class Metadata:
         versions (dict[str, str]): Of the packages that wrote the file.
         precision (str): Of the model behind the resizer: ``'float32'``, ``'float16'`` or
             ``'int8'``.
+        boxes (int, optional): How many boxes a detector returns at most.
     """
     task: str
     classes: list[str]
@@ -39,6 +41,7 @@ class Metadata:
     model: str
     versions: dict[str, str]
     precision: str = 'float32'
+    boxes: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (('task', self.task, TASKS), ('layout', self.layout, LAYOUTS),
@@ -70,3 +73,29 @@ class Metadata:
         except (TypeError, ValueError) as error:
             raise ValueError(f'its metadata {KEY!r} cannot be read ({error}): write it anew with '
                              '"dsnet-mm export deploy"') from error
+
+
+def colours(number: int) -> list[list[int]]:
+    """So many colours that are far apart, as in PASCAL VOC's palette."""
+    return [_colour(place) for place in range(number)]
+
+
+def _colour(place: int) -> list[int]:
+    colour, number = [0, 0, 0], place + 1
+    for bit in range(7, -1, -1):
+        for channel in range(3):
+            colour[channel] |= (number >> channel & 1) << bit
+        number >>= 3
+    return colour
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that write files."""
+    import dsnet_mm
+    found = {'dsnet_mm': dsnet_mm.__version__}
+    for name in ('torch', 'torchvision', 'onnxruntime', 'onnx', 'onnxscript'):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # of another name, as onnxruntime-gpu
+            continue
+    return found

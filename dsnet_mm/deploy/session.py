@@ -5,7 +5,6 @@ from typing import Any
 from dsnet_mm.deploy.metadata import Metadata
 
 import numpy as np
-import onnxruntime
 
 
 class Session:
@@ -23,6 +22,8 @@ class Session:
     def __init__(self, file: str | Path, threads: int = 0) -> None:
         if not Path(file).is_file():
             raise FileNotFoundError(f'there is no file {file}')
+        import onnxruntime  # which packages of PyTorch do without
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:

@@ -43,8 +43,12 @@ class PipelineSteps:
     @property
     def needs_fixed_size(self) -> bool:
         """Whether a size depends on that of the image in a way no graph of open sizes has."""
-        return any(step.get('keep_ratio', False) or step.get('scale') is None
-                   for step in self.resizes)
+        return any(map(_follows, self.resizes))
+
+    @property
+    def fix_size(self) -> bool:
+        """Whether images of all sizes leave with one."""
+        return bool(self.resizes) and not _follows(self.resizes[-1])
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W), unsigned 8-bit, as the pipeline hands them on: (N, 3, h, w), as
@@ -70,6 +74,11 @@ def _checked_resize(step: dict) -> dict:
             or (step.get('scale') is None and step.get('scale_factor') is None)):
         raise _unknown(step)
     return step
+
+
+def _follows(step: dict) -> bool:
+    """Whether the size that ``Resize`` brings an image to depends on the image's."""
+    return step.get('keep_ratio', False) or step.get('scale') is None
 
 
 def _size(step: dict, height: int, width: int) -> Size:

@@ -62,7 +62,7 @@ def coefficients(net: PlainDownsizeNet, images: Tensor, grid: Grid,
         # The 1x1 convolution of channels that lie last: its result lies with them first.
         pixels = texture.permute(0, 2, 3, 1).flatten(1, 2)
         weight = net.logits.weight[:, :texture.shape[1], 0, 0].expand(len(images), -1, -1)
-        logits = torch.baddbmm(logits.flatten(2), weight, pixels.mT).view(logits.shape)
+        logits = torch.baddbmm(logits.flatten(2), weight, pixels.transpose(1, 2)).view(logits.shape)
     result = net.activate(logits)
     return result if prior is None else multiply_prior(result, prior)
 

@@ -20,7 +20,8 @@ from torch import nn
 
 # What would hide a mistake by being zero or alike everywhere.
 FLAT = ('conv_offset', 'resizer.logits', 'conv_cls', 'atss_cls', 'retina_cls', 'heatmap_head.2',
-        'cls_convs.0.weight', 'conv_seg', 'upsampling.logits')
+        'cls_convs.0.weight', 'conv_seg', 'upsampling.logits', 'rpn_cls',
+        'rpn_reg', 'fc_cls', 'fc_reg')
 
 
 def build(name: str, options: dict | None = None) -> tuple[BaseModel, Config]:
@@ -37,11 +38,9 @@ class Eager:
     """A graph that PyTorch runs, in the place of a file."""
 
     def __init__(self, graph: Graph, precision: str = 'float32') -> None:
-        self.graph, self.names, self.session = graph, list(graph.names), self
-        self.metadata = SimpleNamespace(task=graph.task, precision=precision)
-
-    def get_outputs(self) -> list:
-        return [torch.zeros(1, getattr(self.graph, 'number', 1)) for _ in self.names]
+        self.graph, self.names = graph, list(graph.names)
+        self.metadata = SimpleNamespace(task=graph.task, boxes=getattr(graph, 'number', None),
+                                        precision=precision)
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:

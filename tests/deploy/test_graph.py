@@ -17,6 +17,21 @@ SCALE = 'model.data_preprocessor.scale'
 SHORT = 'model.data_preprocessor.short_edge'
 RESIZER = 'model.data_preprocessor.resizer'
 BCCD, CAMVID, DRIVE = 'bccd/JPEGImages', 'camvid/img_dir/val', 'drive/images/validation'
+# mmdet's own two-stage detector, small, with a box of its own for each class.
+PYRAMID = {
+    'model.backbone': dict(
+        type='ResNet', depth=18, stem_channels=8, base_channels=8, _delete_=True),
+    'model.neck': dict(type='FPN', in_channels=[8, 16, 32, 64], out_channels=16, num_outs=5),
+    'model.rpn_head.in_channels': 16,
+    'model.rpn_head.anchor_generator': dict(
+        type='AnchorGenerator', scales=[8], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64],
+        _delete_=True),
+    'model.roi_head.bbox_roi_extractor': dict(
+        type='SingleRoIExtractor', roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
+        out_channels=16, featmap_strides=[4, 8, 16, 32], finest_scale=14, _delete_=True),
+    'model.roi_head.bbox_head.in_channels': 16,
+    'model.roi_head.bbox_head.reg_class_agnostic': False,
+}
 MODELS = {
     'ATSS': ('atss-mobilenetv2_bccd', {}, BCCD),
     'ATSS, scale, padded': ('atss-mobilenetv2_cards', {
@@ -29,6 +44,10 @@ MODELS = {
     'YOLOX': ('yolox-mobilenetv2_bccd', {}, BCCD),
     'RefineDet': ('refinedet_bccd', {}, BCCD),
     'DETR': ('detr_bccd', {}, BCCD),
+    'Light-Head R-CNN': ('lighthead_bccd', {}, BCCD),
+    'Light-Head R-CNN, padded': ('lighthead_bccd', {
+        SHORT: None, SCALE: 0.4, 'model.data_preprocessor.pad_size_divisor': 32}, BCCD),
+    'Faster R-CNN on a pyramid': ('lighthead_bccd', PYRAMID, BCCD),
     'DeepLabv3+': ('deeplabv3plus_camvid', {}, CAMVID),
     'DeepLabv3+, V2': ('deeplabv3plus_camvid', {f'{RESIZER}.type': 'DownsizeNetV2'}, CAMVID),
     'DeepLabv3+, bilinear': ('deeplabv3plus_camvid', {f'{RESIZER}.type': 'FixedResizer'}, CAMVID),
@@ -109,21 +128,26 @@ def broken(name: str, options: dict | None = None, **changes: object) -> None:
     graph = build_graph(model, cfg, **changes)
     describe(graph, cfg, size, dataset_meta)
     if size is None and options and SHORT in options:
-        trace(graph, None, 20)
+        trace(graph, None)
     with torch.no_grad():
         graph(torch.zeros(1, 150, 200, 3, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (('lighthead_bccd', ), 'FasterRCNN.predict .*cannot be exported: write the graph before deco'),
+    (('lighthead_bccd', {'model.roi_head.type': 'DoubleHeadRoIHead',
+                         'model.roi_head.reg_roi_scale_factor': 1.3}),
+     'FasterRCNN.predict with DoubleHeadRoIHead.predict cannot be exported: write the graph befor'),
+    (('lighthead_bccd', {'model.test_cfg.rcnn.nms.type': 'soft_nms'}), "nms=.*soft_nms.*set it "),
+    (('lighthead_bccd', {'model.roi_head.mask_head': dict(type='FCNMaskHead', in_channels=64)}),
+     'the masks of FCNMaskHead cannot be exported'),
     (('atss-mobilenetv2_bccd', {'model.test_cfg.nms.type': 'soft_nms'}), "nms=.*soft_nms.*set it "),
     (('unet_drive', {'model.test_cfg.mode': 'slide'}), "test_cfg.mode='slide' cannot be exported"),
     (('detr_bccd', {'model.data_preprocessor.pad_size_divisor': 32}), 'set .*pad_size_divisor=1'),
     (('unet_drive', {'model.data_preprocessor.test_cfg': {'size': (300, 300), '_delete_': True}}),
      'padding to a size at test'),
     (('deeplabv3plus_camvid', {SCALE: None, SHORT: 126}), r'short_edge=126 .*--size H W'),
-], ids=['two stages', 'soft suppression', 'windows', 'padded DETR', 'padding to a size',
-        'open size'])
+], ids=['two heads', 'soft suppression of the second stage', 'masks', 'soft suppression', 'windows',
+        'padded DETR', 'padding to a size', 'open size'])
 def test_what_cannot_be_exported(arguments, message):
     with pytest.raises(CannotExport, match=message):
         broken(*arguments)
@@ -143,7 +167,7 @@ def test_arguments_that_cannot_be_exported(changes, message):
 def test_a_size_that_no_graph_rounds():
     model, cfg = build('unet-guided_drive', {'model.decode_head.upsampling.density': 2})
     with pytest.raises(CannotExport, match=r'(?s)GuidedUpsampling.*density=2.*--size H W'):
-        trace(build_graph(model, cfg), None, 20)
+        trace(build_graph(model, cfg), None)
 
 
 def test_a_model_without_resizer():

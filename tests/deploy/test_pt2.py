@@ -1,0 +1,59 @@
+"""Packages of PyTorch find what the model finds, and say what they are."""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from dsnet_mm.deploy import images
+from dsnet_mm.deploy.export import export
+from dsnet_mm.deploy.graph import build_graph
+from dsnet_mm.deploy.package import Package
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from deployed import build
+
+if not hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes'):
+    pytest.skip('PyTorch cannot name axes', allow_module_level=True)
+PAGE = Path(__file__).resolve().parents[2] / 'docs/deploy.md'
+
+
+def run_example(folder: Path) -> str:
+    """What the example on the page prints where there is no OpenMMLab and no onnxruntime."""
+    [example] = re.findall(r'^```py\n(import cv2\nfrom dsnet_mm.*?)^```$', PAGE.read_text(),
+                           flags=re.MULTILINE | re.DOTALL)
+    missing = ('import sys\nfor name in ("mmengine", "mmcv", "mmdet", "mmseg", "onnx", '
+               '"onnxruntime", "onnxscript"): sys.modules[name] = None\n')
+    result = subprocess.run([sys.executable, '-c', missing + example], cwd=folder, text=True,
+                            capture_output=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_detector(tmp_path):
+    model, cfg = build('atss-mobilenetv2_bccd')
+    metadata = export(build_graph(model, cfg), cfg, tmp_path / 'model.pt2', images.make())
+    assert [each.name for each in tmp_path.iterdir()] == ['model.pt2']
+    package = Package(tmp_path / 'model.pt2')
+    assert package.metadata == metadata and metadata.size is None and metadata.boxes == 100
+    cv2.imwrite(str(tmp_path / 'street.jpg'), next(images.make((210, 330))))
+    image = cv2.imread(str(tmp_path / 'street.jpg'))
+    found = package(image)
+    assert found['boxes'].shape == (len(found['scores']), 4) and len(found['scores']) > 10
+    both = package.run(np.stack([image, image]))
+    torch.testing.assert_close(both[0][0], both[0][1], rtol=0, atol=1e-3)
+    assert f'boxes {found["boxes"].shape}' in run_example(tmp_path)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no file .*none.pt2'):
+        Package(tmp_path / 'none.pt2')
+    (tmp_path / 'text.pt2').write_text('text')
+    with pytest.raises(ValueError, match='text.pt2 cannot be used: '):
+        Package(tmp_path / 'text.pt2')
+    program = torch.export.export(torch.nn.Identity(), (torch.zeros(1, 4, 5, 3), ))
+    torch.export.save(program, tmp_path / 'bare.pt2')
+    with pytest.raises(ValueError, match="has no metadata 'dsnet_mm': write it with"):
+        Package(tmp_path / 'bare.pt2')
