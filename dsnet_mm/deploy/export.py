@@ -10,7 +10,6 @@ from dsnet_mm.deploy import package
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
-from dsnet_mm.deploy.half import save_half
 from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
 from dsnet_mm.deploy.suppression import TRANSLATIONS
@@ -64,6 +63,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
         else:
             translate(program, graph, metadata, opset).save(unchecked, external_data=False)
             if half:
+                from dsnet_mm.deploy.half import save_half  # needs onnx, a package does not
                 save_half(unchecked, unchecked)
             session = Session(unchecked)
         check(session, graph.model, cfg, images)

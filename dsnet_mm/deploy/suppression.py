@@ -73,8 +73,7 @@ def suppress(candidates: Candidates, nms_cfg: dict[str, Any], number: int) -> Ca
     return candidates.pick(survivors(boxes, scores, float(threshold), number))
 
 
-@torch.library.custom_op('dsnet_mm::survivors', mutates_args=())
-def survivors(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tensor:
+def _survivors(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tensor:
     """Places (N, number) of boxes (N, M, 4) that no better one of the image overlaps by more than a
     threshold, by falling score (N, M); -1 beyond the last one with a score above 0."""
     places = scores.new_full((len(boxes), number), -1, dtype=torch.long)
@@ -85,8 +84,7 @@ def survivors(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) 
     return places
 
 
-@survivors.register_fake
-def _(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tensor:
+def _empty_survivors(boxes: Tensor, scores: Tensor, iou_threshold: float, number: int) -> Tensor:
     return scores.new_empty((boxes.shape[0], number), dtype=torch.long)
 
 
@@ -116,4 +114,9 @@ def _survivors_in_onnx(boxes: Any, scores: Any, iou_threshold: float, number: in
     return op.ScatterND(nothing, op.Concat(image, rank, axis=1), box)
 
 
-TRANSLATIONS: dict[Callable, Callable] = {torch.ops.dsnet_mm.survivors.default: _survivors_in_onnx}
+survivors: Any = _survivors
+TRANSLATIONS: dict[Callable, Callable] = {}
+if hasattr(torch.library, 'custom_op'):  # PyTorch 2.1 has none, and cannot export anyway
+    survivors = torch.library.custom_op('dsnet_mm::survivors', mutates_args=())(_survivors)
+    survivors.register_fake(_empty_survivors)
+    TRANSLATIONS[torch.ops.dsnet_mm.survivors.default] = _survivors_in_onnx

@@ -3,6 +3,8 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
+import dsnet_mm  # noqa: F401  (in new processes, too, in front of mmseg)
+
 import pytest
 import torch
 import torch.multiprocessing as mp
