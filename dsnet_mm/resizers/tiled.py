@@ -23,7 +23,7 @@ from torch import Tensor
 
 # The cache of image-independent terms: at most so many entries, each of at most so many bytes.
 _ENTRIES = 4
-_ENTRY_BYTES = 2**25
+_ENTRY_BYTES = 2**24
 _terms: dict[tuple, list[Terms]] = {}
 
 

@@ -22,8 +22,8 @@ PAGE = Path(__file__).resolve().parents[2] / 'docs/deploy.md'
 
 def run_example(folder: Path) -> str:
     """What the example on the page prints where there is no OpenMMLab and no onnxruntime."""
-    [example] = re.findall(r'^```py\n(import cv2\nfrom dsnet_mm.*?)^```$', PAGE.read_text(),
-                           flags=re.MULTILINE | re.DOTALL)
+    [example] = re.findall(r'^```py\n(import cv2\nfrom dsnet_mm.deploy.package .*?)^```$',
+                           PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
     missing = ('import sys\nfor name in ("mmengine", "mmcv", "mmdet", "mmseg", "onnx", '
                '"onnxruntime", "onnxscript"): sys.modules[name] = None\n')
     result = subprocess.run([sys.executable, '-c', missing + example], cwd=folder, text=True,
