@@ -22,7 +22,7 @@ RUNTIMES = ('onnxruntime', *(['OpenVINO'] if find_spec('openvino') else []))
 
 
 def measurements(files: Sequence[Path], models: Sequence[Sequence[str]], rounds: int) -> int:
-    """How often :func:`measure` calls ``done``."""
+    """The number of calls of ``done`` by :func:`measure`."""
     return (rounds + 1) * (len(files) * len(RUNTIMES) + len(models))
 
 

@@ -33,7 +33,7 @@ def check(session: Session, model: BaseModel, cfg: Config, images: Iterable[np.n
 
 
 class Predictor:
-    """What ``tools/test.py`` makes of an image: the test pipeline and the model's own ``predict``.
+    """Predicts as ``tools/test.py`` does: the test pipeline and the model's own ``predict``.
 
     Args:
         model (BaseModel): In evaluation mode.

@@ -34,8 +34,8 @@ TOLERANCES = {'float32': Tolerance(0.1, 1e-3, 1e-4, 0, 0),
 
 
 class Difference(NamedTuple):
-    """What differs in an image beyond the tolerance, and how much there is in all: scores of
-    detections, or pixels."""
+    """The amount that differs in an image beyond the tolerance, and the whole amount: sums of
+    detections' scores, or numbers of pixels."""
     wrong: float
     all: float
     example: str = ''

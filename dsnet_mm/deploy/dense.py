@@ -77,7 +77,7 @@ def select(head: BaseDenseHead, frame: Frame, priors: Tensor, logits: Tensor, de
 
 def finish(head: BaseDenseHead, frame: Frame, levels: Sequence[Candidates],
            number: int) -> Candidates:
-    """What is left of all levels, in pixels of the full-size image."""
+    """Suppresses the candidates of all levels; boxes are in pixels of the full-size image."""
     boxes, scores, labels = (torch.cat(each, dim=1) for each in zip(*levels))
     boxes = frame.to_full(boxes)
     least = head.test_cfg.get('min_bbox_size', -1)

@@ -137,7 +137,7 @@ def explained(graph: Graph) -> Iterator[None]:
 
 def describe(graph: Graph, cfg: Config, size: tuple[int, int] | None,
              dataset_meta: dict | None) -> Metadata:
-    """What the file will say about itself.
+    """Builds the metadata of the file.
 
     Raises:
         CannotExport: If nobody knows the classes.

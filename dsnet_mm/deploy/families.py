@@ -25,7 +25,7 @@ _SAMPLE = BaseDataElement(metainfo=dict(img_shape=(1, 1), batch_input_shape=(1, 
 
 
 def run(model: BaseModel, frame: Frame) -> Any:
-    """What the model returns before decoding."""
+    """Computes the model's outputs before decoding."""
     return model(frame.inputs, [_SAMPLE], mode='tensor')
 
 
@@ -56,7 +56,7 @@ class Family(NamedTuple):
         return _part(model, next(iter(self.parts)))
 
     def detect(self, model: BaseModel, frame: Frame, number: int) -> Candidates:
-        """So many boxes of the full-size image at most."""
+        """Runs the model and decodes at most ``number`` boxes of the full-size image."""
         return self.decode(self.head(model), self.outputs(model, frame), frame, number)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Frame(NamedTuple):
-    """What the model sees, and where it comes from.
+    """The model's input, and the sizes that lead back to the full-size image.
 
     Attributes:
         inputs (Tensor): (N, 3, h + padding, w + padding) for the backbone.

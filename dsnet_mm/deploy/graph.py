@@ -16,7 +16,7 @@ LARGEST_NUMBER = 300  # of boxes, where the config has no limit
 
 
 class Graph(nn.Module):
-    """What detectors and segmenters share.
+    """The part that detectors and segmenters share.
 
     Args:
         model (BaseModel): A model behind a Downsize preprocessor, in evaluation mode.

@@ -11,7 +11,7 @@ MADE_SIZES = ((300, 400), (263, 331), (480, 360), (512, 512))  # height and widt
 
 
 def pick(folder: Path, number: int) -> list[Path]:
-    """So many images of a folder and its sub-folders, spread over it; all where it has fewer.
+    """Picks some images of a folder and its sub-folders, spread over it; all where it has fewer.
 
     Raises:
         FileNotFoundError: If there are none.

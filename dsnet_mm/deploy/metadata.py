@@ -1,4 +1,4 @@
-"""What a file says about itself, as JSON under one key of ONNX's metadata; needs no PyTorch."""
+"""The metadata of a file, as JSON under one key of ONNX's metadata; needs no PyTorch."""
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ PRECISIONS = ('float32', 'float16', 'int8')
 
 @dataclass(frozen=True)
 class Metadata:
-    """What must be known to call a file and to read its outputs.
+    """Everything needed to call a file and to read its outputs.
 
     Attributes:
         task (str): ``'detection'`` or ``'segmentation'``.
@@ -54,7 +54,7 @@ class Metadata:
                              'each class one')
 
     def to_properties(self) -> dict[str, str]:
-        """As it stands in the file."""
+        """The entries of ONNX's metadata."""
         return {KEY: json.dumps(asdict(self))}
 
     @classmethod
@@ -76,7 +76,7 @@ class Metadata:
 
 
 def colours(number: int) -> list[list[int]]:
-    """So many colours that are far apart, as in PASCAL VOC's palette."""
+    """Colours that are far apart, as in PASCAL VOC's palette."""
     return [_colour(place) for place in range(number)]
 
 
@@ -90,7 +90,7 @@ def _colour(place: int) -> list[int]:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that write files."""
+    """The versions of the packages that write files."""
     import dsnet_mm
     found = {'dsnet_mm': dsnet_mm.__version__}
     for name in ('torch', 'torchvision', 'onnxruntime', 'onnx', 'onnxscript'):

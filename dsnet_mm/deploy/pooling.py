@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def pool(extractor: BaseRoIExtractor, features: Sequence[Tensor], boxes: Tensor) -> Tensor:
-    """What an RoI extractor makes of boxes.
+    """Pools the features of boxes as an RoI extractor does.
 
     Args:
         extractor (BaseRoIExtractor): Of mmdet, or that of Light-Head R-CNN.

@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Results:
-    """What is written of each input.
+    """Writes the predictions of each input.
 
     Args:
         session (Session): The file that predicts.

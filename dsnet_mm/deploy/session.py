@@ -39,7 +39,7 @@ class Session:
         self.names = [output.name for output in self.session.get_outputs()]
 
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """What is in one image.
+        """Predicts for one image.
 
         Args:
             image (np.ndarray): (H, W, 3), unsigned 8-bit, BGR, as OpenCV reads it.

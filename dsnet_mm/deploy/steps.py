@@ -1,4 +1,4 @@
-"""What the test pipeline does to an image before the model, as part of the graph."""
+"""The steps of the test pipeline before the model, as part of the graph."""
 from collections.abc import Sequence
 from typing import Any
 

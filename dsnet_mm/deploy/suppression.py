@@ -23,7 +23,7 @@ class Candidates(NamedTuple):
     labels: Tensor
 
     def pick(self, places: Tensor) -> 'Candidates':
-        """Those at places (N, K), where -1 gives a box of zeros with score 0 and label -1."""
+        """The candidates at places (N, K); -1 gives a box of zeros with score 0 and label -1."""
         none = places < 0
         places = places.clamp(min=0)
         boxes = self.boxes.gather(1, places[..., None].expand(-1, -1, 4))
@@ -33,7 +33,7 @@ class Candidates(NamedTuple):
 
 
 def best(candidates: Candidates, number: int) -> Candidates:
-    """So many of highest score, best first; where there are fewer, padded as by ``pick``."""
+    """The candidates of highest score, best first; where there are fewer, padded as by ``pick``."""
     scores, places = top(candidates.scores, number)
     return candidates.pick(places.masked_fill(scores <= 0, -1))
 

@@ -20,7 +20,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB
 
 
 class Detector(nn.Module):
-    """As :class:`dsnet_mm.deploy.graph.Detector`, of one image.
+    """A detector of torchvision from one full-size image to boxes.
 
     Args:
         model (nn.Module): One of ``torchvision.models.detection``.
@@ -39,7 +39,7 @@ class Detector(nn.Module):
         return tuple(_pad(found[name], self.number, value)[None] for name, value in fill.items())
 
     def predict(self, image: np.ndarray) -> Results:
-        """What the model finds in an image (H, W, 3), BGR."""
+        """The model's own predictions for an image (H, W, 3), BGR."""
         [found] = self.model([to_rgb(torch.from_numpy(image)[None])[0]])
         return {name: found[name].numpy() for name in self.names}
 
@@ -50,7 +50,7 @@ def _pad(values: Tensor, number: int, value: int) -> Tensor:
 
 
 class Segmenter(nn.Module):
-    """As :class:`dsnet_mm.deploy.graph.Segmenter`.
+    """A segmenter of torchvision from full-size images to label maps.
 
     Args:
         model (DownsizeSegmentation): The model.
@@ -77,7 +77,7 @@ class Segmenter(nn.Module):
         return (logits.argmax(dim=1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int32), )
 
     def predict(self, image: np.ndarray) -> Results:
-        """What the model finds in an image (H, W, 3), BGR."""
+        """The model's own predictions for an image (H, W, 3), BGR."""
         [logits] = self.logits(torch.from_numpy(image)[None])
         return dict(labels=logits.argmax(dim=0).numpy(), scores=logits.numpy())
 
