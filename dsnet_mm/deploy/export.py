@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.config import resolve, scope_of
-from dsnet_mm.deploy import package
+from dsnet_mm.deploy import adaptive_pooling, package, suppression
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
 from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
-from dsnet_mm.deploy.suppression import TRANSLATIONS
 from dsnet_mm.files import atomic_write
 
 import numpy as np
@@ -110,7 +109,8 @@ def translate(program: torch.export.ExportedProgram, graph: Graph, metadata: Met
     with explained(graph):
         translated: Any = torch.onnx.export(
             program, input_names=['images'], output_names=list(graph.names), opset_version=opset,
-            verbose=False, custom_translation_table=TRANSLATIONS)
+            verbose=False, custom_translation_table={
+                **suppression.TRANSLATIONS, **adaptive_pooling.TRANSLATIONS})
     shape = translated.model.graph.inputs[0].shape
     translated.rename_axes({shape[axis]: name for axis, name in open_axes(
         metadata.layout, metadata.size).items()})
