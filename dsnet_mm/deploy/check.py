@@ -29,7 +29,9 @@ def check(session: Session, model: BaseModel, cfg: Config, images: Iterable[np.n
         Disagrees: If they differ by more than :func:`~dsnet_mm.deploy.compare.compare` allows.
     """
     predictor = Predictor(model, cfg)
-    compare(session, lambda image: results_of(predictor(image)), images)
+    test_cfg = getattr(model, 'test_cfg', None) or {}
+    threshold = test_cfg.get('rcnn', test_cfg).get('score_thr', -np.inf)
+    compare(session, lambda image: results_of(predictor(image)), images, threshold)
 
 
 class Predictor:

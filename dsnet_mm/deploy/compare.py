@@ -42,7 +42,7 @@ class Difference(NamedTuple):
 
 
 def compare(session: Session, predict: Callable[[np.ndarray], Results],
-            images: Iterable[np.ndarray]) -> None:
+            images: Iterable[np.ndarray], threshold: float = -np.inf) -> None:
     """Compares a file with a model.
 
     Args:
@@ -51,6 +51,8 @@ def compare(session: Session, predict: Callable[[np.ndarray], Results],
             ``scores`` and ``labels`` (K, ), of segmenters ``labels`` (H, W) and ``scores``
             (classes, H, W).
         images (Iterable[np.ndarray]): (H, W, 3), unsigned 8-bit, BGR.
+        threshold (float): Score below which the model drops detections: rounding decides about
+            those that lie on it.
 
     Raises:
         Disagrees: If a box or a score differs by more than the tolerance of the file's precision,
@@ -58,10 +60,11 @@ def compare(session: Session, predict: Callable[[np.ndarray], Results],
     """
     tolerance = TOLERANCES[session.metadata.precision]
     boxes = session.metadata.task == 'detection'
-    each = compare_boxes if boxes else compare_labels
     wrong, everything, example = 0., 0., ''
     for number, image in enumerate(images):
-        difference = each(session(image), predict(image), session, tolerance)
+        found, expected = session(image), predict(image)
+        difference = (compare_boxes(found, expected, session, tolerance, threshold) if boxes
+                      else compare_labels(found, expected, tolerance))
         wrong, everything = wrong + difference.wrong, everything + difference.all
         if difference.wrong and not example:
             example = (f'on image {number} of {image.shape[0]}x{image.shape[1]} pixels '
@@ -70,15 +73,15 @@ def compare(session: Session, predict: Callable[[np.ndarray], Results],
         raise Disagrees(f'not written: {example}')
 
 
-def compare_boxes(found: Results, expected: Results, session: Session,
-                  tolerance: Tolerance) -> Difference:
+def compare_boxes(found: Results, expected: Results, session: Session, tolerance: Tolerance,
+                  threshold: float) -> Difference:
     """The scores of detections of one side that are none of the other. Those that lie within the
-    tolerance of the score of the last place may be swapped for others."""
+    tolerance of the score of the last place, or of the threshold, may be swapped for others."""
     order = np.argsort(-expected['scores'], kind='stable')
     order = order[expected['scores'][order] > 0]  # CenterNet fills up with no peaks
     boxes, scores, labels = (expected[name][order] for name in ('boxes', 'scores', 'labels'))
     places = session.metadata.boxes or len(scores)
-    last = scores[places - 1] if len(scores) >= places > 0 else -np.inf
+    last = scores[places - 1] if len(scores) >= places > 0 else threshold
     boxes, scores, labels = boxes[:places], scores[:places], labels[:places]
     free = np.ones(len(found['scores']), bool)
     missing, examples = 0., []
@@ -113,8 +116,7 @@ def _missing(box: np.ndarray, score: float, label: int, near: np.ndarray, offset
             f'{change[best]:.3g} in its score')
 
 
-def compare_labels(found: Results, expected: Results, session: Session,
-                   tolerance: Tolerance) -> Difference:
+def compare_labels(found: Results, expected: Results, tolerance: Tolerance) -> Difference:
     """The pixels that have another label, where the model's scores of both are no tie.
 
     Raises:

@@ -12,6 +12,9 @@ from dsnet_mm.resizers.size import Size
 import torch
 from torch import Tensor
 
+# Pixels by which rounding may miss the middle between two of them.
+_HALFWAY = 1e-4
+
 
 class Axis(NamedTuple):
     """The neighbours of each output pixel along one axis: the one before the projected point and
@@ -164,13 +167,14 @@ def around(size_in: int, size_out: int, extent: float | None = None) -> Axis:
     Returns:
         Axis: On the CPU, in single precision. The weights are those of
         ``F.interpolate(mode='bilinear')``, which two at most have; the fractions are the points'
-        distances from the second neighbours, in [-0.5, 0.5].
+        distances from the second neighbours, in [-0.5001, 0.5].
     """
     # Rounded as F.interpolate rounds it, see _axis.
     ratio = torch.tensor((size_in if extent is None else extent) / size_out,
                          dtype=torch.float32).double()
     points = ((torch.arange(size_out).double() + 0.5) * ratio - 0.5).float().clamp(0, size_in - 1)
-    middle = (points + 0.5).floor().clamp(max=size_in - 1)
+    # Points halfway between two pixels belong to the upper one, however they are rounded.
+    middle = (points + 0.5 + _HALFWAY).floor().clamp(max=size_in - 1)
     neighbours = middle + torch.arange(-1, 2)[:, None]
     weights = (1 - (neighbours - points).abs()).clamp(min=0)
     return Axis(neighbours.clamp(0, size_in - 1).long(), weights, points - middle)
