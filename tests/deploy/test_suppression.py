@@ -1,4 +1,5 @@
 """Suppression of fixed shape: in PyTorch and in ONNX what mmcv's ``batched_nms`` finds."""
+from dsnet_mm.deploy.cli import CAN_EXPORT
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.suppression import TRANSLATIONS, Candidates, best, suppress, top
 
@@ -76,8 +77,7 @@ class Suppression(nn.Module):
         return suppress(Candidates(boxes, scores, labels), NMS, 20)
 
 
-@pytest.mark.skipif(not hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes'),
-                    reason='PyTorch before 2.10')
+@pytest.mark.skipif(not CAN_EXPORT, reason='PyTorch before 2.10')
 @pytest.mark.parametrize('opset', [18, 20])
 def test_in_onnx(opset, tmp_path):
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
