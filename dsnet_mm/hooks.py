@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
+from dsnet_mm.resizers import GuidedUpsampling
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, BaseModule, BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
+from torch import nn
 
 
 @HOOKS.register_module()
 class TrainResizerOnlyHook(Hook):
-    """Trains the resizer and leaves the model behind it as it is, statistics of
-    normalisation included.
+    """Trains the resizer and guided upsampling, and leaves the model between them as it is,
+    statistics of normalisation included.
 
     It adapts a trained model to a smaller input without touching it::
 
@@ -28,11 +30,11 @@ class TrainResizerOnlyHook(Hook):
         """Freezes the model.
 
         Raises:
-            ValueError: If the model has no resizer to train.
+            ValueError: If the model has neither to train.
         """
         model = unwrapped(runner)
-        resizer = getattr(model.data_preprocessor, 'resizer', None)
-        trained = [p for p in resizer.parameters() if p.requires_grad] if resizer else []
+        trained = [p for module in resizing_modules(model) for p in module.parameters()
+                   if p.requires_grad]
         if not trained:
             raise ValueError(
                 'TrainResizerOnlyHook found nothing to train: model.data_preprocessor '
@@ -51,10 +53,17 @@ class TrainResizerOnlyHook(Hook):
         losses in that mode only.
         """
         model = unwrapped(runner)
-        kept = set(model.data_preprocessor.modules())
+        kept = {module for part in resizing_modules(model) for module in part.modules()}
         for module in model.modules():
             if not isinstance(module, BaseModule) and module not in kept:
                 module.training = False
+
+
+def resizing_modules(model: BaseModel) -> list[nn.Module]:
+    """The resizer in a model's preprocessor and its guided upsamplings, as far as it has them."""
+    resizer = getattr(model.data_preprocessor, 'resizer', None)
+    return [*filter(None, [resizer]),
+            *(module for module in model.modules() if isinstance(module, GuidedUpsampling))]
 
 
 @HOOKS.register_module()

@@ -16,7 +16,7 @@ HOOK = dict(type='dsnet_mm.TrainResizerOnlyHook')
 def runner(data_root, tmp_path):
     """A few iterations of a segmenter with batch norm and dropout."""
 
-    def build(**preprocessor) -> Runner:
+    def build(guided: bool = False, **preprocessor) -> Runner:
         cfg = load_config('configs/mini/deeplabv3plus_camvid.py', {
             'data_root': str(data_root / 'camvid'), 'work_dir': str(tmp_path),
             'train_dataloader.batch_size': 2, 'train_dataloader.dataset.indices': 6,
@@ -24,6 +24,8 @@ def runner(data_root, tmp_path):
         cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=3, val_interval=100)
         cfg.model.data_preprocessor.update(scale=0.2, **preprocessor)
         cfg.param_scheduler = None
+        if guided:
+            cfg.model.decode_head = dict(type='dsnet_mm.GuidedHead', head=cfg.model.decode_head)
         return Runner.from_cfg(cfg)
 
     return build
@@ -44,6 +46,21 @@ def test_only_the_resizer_learns(runner):
     modes = {type(module).__name__: module.training for module in run.model.modules()}
     assert modes['DepthwiseSeparableASPPHead'] and not modes['BatchNorm2d']
     assert not modes['Dropout2d']
+
+
+@pytest.mark.parametrize('resizer, learning', [
+    ('FixedResizer', ['decode_head.upsampling.']),
+    ('DownsizeNet', ['data_preprocessor.resizer.', 'decode_head.upsampling.'])])
+def test_guided_upsampling_learns_behind_a_frozen_model(runner, resizer, learning):
+    run = runner(guided=True, resizer=dict(type=resizer), resize_gt_sem_seg=False)
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.model.init_weights = lambda: None
+    run.train()
+    changed = {name for name, value in run.model.state_dict().items()
+               if not torch.equal(value, before[name])}
+    assert changed and {name for name in changed if not name.startswith(tuple(learning))} == set()
+    for part in learning:
+        assert any(name.startswith(part) for name in changed)
 
 
 def test_the_resizers_own_statistics_are_trained(runner):

@@ -18,6 +18,7 @@ from dsnet_mm.comparison.plan import (
     at_size,
     check_config,
     main_metric,
+    of_seed,
     plan,
 )
 from dsnet_mm.comparison.report import summary_table, write_reports
@@ -52,11 +53,13 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--high-res', action='store_true',
                         help='also the model on the unshrunk image, the upper bound')
     parser.add_argument('--train', choices=['model', 'resizer'], default='model',
-                        help='resizer: the model of --from stays as it is')
+                        help='resizer: the model of --from stays as it is, the resizer and '
+                        'guided upsampling learn')
     parser.add_argument('--finetune', action='store_true',
                         help='the model of --from and the resizer learn on')
     parser.add_argument('--from', dest='checkpoint', metavar='CHECKPOINT',
-                        help='a trained model, with or without a resizer')
+                        help='a trained model, with or without a resizer; {seed} in it stands for '
+                        'the seed of the run')
     parser.add_argument('--metric', help='the value to compare, as the log of a validation names '
                         'it (default: pascal_voc/mAP, coco/bbox_mAP or mIoU)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
@@ -129,8 +132,10 @@ def prepare(args: argparse.Namespace) -> list[Comparison]:
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg)
     if args.checkpoint is not None:
-        if not Path(args.checkpoint).is_file():
-            raise FileNotFoundError(f'--from: there is no file {args.checkpoint}')
+        for seed in args.seeds:
+            checkpoint = of_seed(args.checkpoint, seed)
+            if not Path(checkpoint).is_file():
+                raise FileNotFoundError(f'--from: there is no file {checkpoint}')
         cfg.load_from = str(Path(args.checkpoint).resolve())
     if args.work_dir is None:
         args.work_dir = Path('work_dirs/compare') / Path(args.config.split('::')[-1]).stem

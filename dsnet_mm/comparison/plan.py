@@ -48,7 +48,8 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
     """Plans the runs of a comparison, seed by seed.
 
     Args:
-        cfg (Config): The config that all runs share.
+        cfg (Config): The config that all runs share; ``{seed}`` in its ``load_from`` stands for
+            the seed.
         variants (dict): The options that each variant sets in it, by the variant's name.
         seeds (Sequence[int]): The seeds; every variant is trained once with each.
         folder (Path): The work dir of the comparison.
@@ -68,6 +69,8 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
                 run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
             total = run_cfg.train_cfg.get('max_epochs') or run_cfg.train_cfg.max_iters
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
+            if run_cfg.get('load_from'):
+                run_cfg.load_from = of_seed(run_cfg.load_from, seed)
             run_cfg.work_dir = None  # set by the worker, so that a folder may be moved
             if 'max_iters' in cfg.train_cfg:
                 run_cfg.default_hooks.logger.log_metric_by_epoch = False
@@ -80,8 +83,13 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
     return runs
 
 
+def of_seed(checkpoint: str, seed: int) -> str:
+    """The path of a checkpoint, with the seed in the place of ``{seed}``."""
+    return checkpoint.replace('{seed}', str(seed))
+
+
 def is_frozen(cfg: Config) -> bool:
-    """Whether only the resizer learns in a run."""
+    """Whether the model between resizer and guided upsampling stays as it is in a run."""
     return any(resolve(hook['type'], HOOKS) is TrainResizerOnlyHook
                for hook in cfg.get('custom_hooks') or [])
 

@@ -220,6 +220,19 @@ def test_resizer_alone_before_a_frozen_model(config, tmp_path, run_tool):
         assert any('backbone' in name for name in changed('--finetune', arm))
 
 
+def test_every_seed_goes_on_from_its_own_model(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for seed in (0, 3):
+        (tmp_path / f'model{seed}.pth').touch()
+    arguments = [str(config), '--finetune', '--from', str(tmp_path / 'model{seed}.pth'),
+                 '--work-dir', str(tmp_path / 'out'), '--seeds', '0', '3']
+    [comparison] = compare.prepare(compare.parse_args(arguments))
+    found = {run.seed: Config.fromfile(run.config_file).load_from for run in comparison.runs}
+    assert found == {seed: str(tmp_path / f'model{seed}.pth') for seed in (0, 3)}
+    with pytest.raises(FileNotFoundError, match='there is no file .*model1.pth'):
+        compare.prepare(compare.parse_args([*arguments, '1']))
+
+
 PLANTED = """
 from dsnet_mm.resizers import FixedResizer
 from mmengine.registry import MODELS
