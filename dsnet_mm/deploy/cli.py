@@ -97,7 +97,7 @@ def deploy(args: argparse.Namespace) -> None:
         images = checked.load(args.images, 6, size)
         print(f'to be checked on images of {args.images}')
     export(graph, cfg, args.out, images, size, args.opset,
-           checkpoint.get('meta', {}).get('dataset_meta'), args.fp16)
+           checkpoint.get('meta', {}).get('dataset_meta'), args.fp16, args.compile)
 
 
 def export_part(args: argparse.Namespace) -> None:
@@ -155,6 +155,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                        help="return a segmenter's scores at low size as well")
     whole.add_argument('--fp16', action='store_true',
                        help='the model behind the resizer in 16-bit numbers')
+    whole.add_argument('--compile', action='store_true',
+                       help='OUT.pt2 by AOTInductor, for processors of this kind')
     whole.add_argument('--opset', type=int, default=OPSET, help=f'of ONNX (default: {OPSET})')
     return parser.parse_args(arguments)
 

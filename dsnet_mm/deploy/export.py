@@ -25,7 +25,8 @@ OPSET = 20  # deformable convolution came with 19
 
 def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
            size: tuple[int, int] | None = None, opset: int = OPSET,
-           dataset_meta: dict | None = None, half: bool = False) -> Metadata:
+           dataset_meta: dict | None = None, half: bool = False,
+           compiled: bool = False) -> Metadata:
     """Writes a graph that agrees with its model.
 
     Args:
@@ -39,6 +40,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
         dataset_meta (dict, optional): ``classes`` and ``palette`` as a checkpoint has them; by
             default those of the config's test data set.
         half (bool): The model behind the resizer computes in 16-bit floating-point numbers.
+        compiled (bool): Compile a package by AOTInductor.
 
     Returns:
         Metadata: What stands in the file.
@@ -49,6 +51,8 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
     """
     if opset < 18:
         raise CannotExport(f'opset {opset}', 'use 18 or newer')
+    if compiled and out.suffix != '.pt2':
+        raise CannotExport(f'{out} compiled by AOTInductor', 'give it a name that ends with .pt2')
     metadata = describe(graph, cfg, size, dataset_meta)
     if half:
         if out.suffix == '.pt2':
@@ -57,7 +61,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
     program = trace(graph, size)
     with atomic_write(out) as unchecked:
         if out.suffix == '.pt2':
-            package.save(program, metadata, unchecked)
+            package.save(program, metadata, unchecked, compiled)
             session: Session = package.Package(unchecked)
         else:
             translate(program, graph, metadata, opset).save(unchecked, external_data=False)

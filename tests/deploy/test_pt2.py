@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dsnet_mm.deploy import images
 from dsnet_mm.deploy.cli import CAN_EXPORT
+from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.export import export
 from dsnet_mm.deploy.graph import build_graph
 from dsnet_mm.deploy.package import Package
@@ -48,6 +49,31 @@ def test_detector(tmp_path):
     assert f'boxes {found["boxes"].shape}' in run_example(tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['unet_drive', 'lighthead_bccd'])
+def test_compiled(name, tmp_path):
+    model, cfg = build(name)
+    size = (130, 170)
+    metadata = export(build_graph(model, cfg), cfg, tmp_path / 'model.pt2', images.make(size),
+                      size, compiled=True)
+    assert [each.name for each in tmp_path.iterdir()] == ['model.pt2']
+    package = Package(tmp_path / 'model.pt2')
+    assert package.metadata == metadata
+    labels = package(next(images.make(size)))['labels']
+    assert labels.shape == size if name == 'unet_drive' else len(labels) > 10
+
+
+@pytest.mark.slow
+def test_without_a_compiler_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr('torch._inductor.config.cpp.cxx', (None, str(tmp_path / 'g++')))
+    model, cfg = build('unet_drive')
+    size = (130, 170)
+    with pytest.raises(CannotExport, match='No working C.. compiler found.*Leave out --compile'):
+        export(build_graph(model, cfg), cfg, tmp_path / 'model.pt2', images.make(size), size,
+               compiled=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='no file .*none.pt2'):
         Package(tmp_path / 'none.pt2')
@@ -58,3 +84,9 @@ def test_bad_files(tmp_path):
     torch.export.save(program, tmp_path / 'bare.pt2')
     with pytest.raises(ValueError, match="has no metadata 'dsnet_mm': write it with"):
         Package(tmp_path / 'bare.pt2')
+
+
+def test_onnx_is_not_compiled(tmp_path):
+    model, cfg = build('unet_drive')
+    with pytest.raises(CannotExport, match='model.onnx compiled by AOTInductor cannot be exported'):
+        export(build_graph(model, cfg), cfg, tmp_path / 'model.onnx', images.make(), compiled=True)
