@@ -1,20 +1,38 @@
-"""Weights of checkpoints: those a model takes, and those of its resizer or upsampling."""
+"""Models with the weights of checkpoints, whole or their resizer or upsampling alone."""
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
-from dsnet_mm.config import resolve
+from dsnet_mm.config import build_model, resolve
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import GuidedUpsampling
 from dsnet_mm.resizers.guided import build_upsampling
 
+from mmengine.config import Config
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
+from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
 
 RESIZER_PREFIX = 'data_preprocessor.resizer.'
 UPSAMPLING_PREFIX = 'decode_head.upsampling.'
+
+
+def load_model(cfg: Config, path: str) -> BaseModel:
+    """Builds a config's model with the weights of a checkpoint, on the CPU.
+
+    As with mmdet's ``init_detector`` its ``dataset_meta`` is that of the checkpoint, or None.
+
+    Raises:
+        OSError: If there is no such checkpoint.
+        RuntimeError: If it is that of another model.
+    """
+    model = revert_sync_batchnorm(build_model(cfg))
+    checkpoint = load_checkpoint(model, path, map_location='cpu', strict=True)
+    model.dataset_meta = checkpoint.get('meta', {}).get('dataset_meta')
+    return model
 
 
 def load_resizer(config: dict, path: str) -> nn.Module:

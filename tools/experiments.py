@@ -39,9 +39,9 @@ def blurred(name: str, **options: object) -> str:
     return f'{name}={dict({"model.data_preprocessor.resizer": resizer}, **options)}'
 
 
-def checkpoint(experiment: str, config: str, epoch: int) -> str:
-    """Another experiment's, of its first seed behind bilinear interpolation."""
-    return f'{OUT}/{experiment}/{Path(config).stem}/runs/bilinear-seed0/epoch_{epoch}.pth'
+def checkpoint(experiment: str, config: str, epoch: int, seed: str = '0') -> str:
+    """Another experiment's, of its first seed behind bilinear interpolation, or of ``'{seed}'``."""
+    return f'{OUT}/{experiment}/{Path(config).stem}/runs/bilinear-seed{seed}/epoch_{epoch}.pth'
 
 
 CHECKPOINT = checkpoint('main', CAMVID[0], 14)
@@ -70,6 +70,9 @@ LARGER_GUIDED = blurred('antialias-larger', model__decode_head__guided=False,
                         train_dataloader__dataset__pipeline__2__crop_size=(336, 336))
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 24)
+GUIDED_MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2-guided_camvid.py'
+LEARN_ON = ['--from', checkpoint('camvid', MOBILENET, 24, '{seed}'), '--cfg-options',
+            'train_cfg.max_epochs=4', 'train_cfg.val_interval=4', 'param_scheduler.0.end=20']
 # The resizer learns at the rate that it has before the U-Nets, 0.003.
 DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, '--variants', 'bilinear',
             'antialias', 'downsizenet-v2', '--cfg-options',
@@ -100,10 +103,11 @@ EXPERIMENTS = {
     'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],
     'camvid-finetune': [[MOBILENET, '--finetune', '--from', MOBILENET_CHECKPOINT, '--cfg-options',
                          'train_cfg.max_epochs=4', *OURS]],
-    'camvid-guided': [['configs/mini/deeplabv3plus-mobilenetv2-guided_camvid.py', '--finetune',
-                       '--from', MOBILENET_CHECKPOINT, *FIVE_SEEDS, '--cfg-options',
-                       'train_cfg.max_epochs=4', 'train_cfg.val_interval=4', '--variants',
+    # Guided upsampling alone learns, then all does: each seed has its own trained model.
+    'camvid-guided': [[GUIDED_MOBILENET, '--train', 'resizer', *LEARN_ON, '--variants',
                        'bilinear+bilinear', 'bilinear+guided']],
+    'camvid-guided-finetune': [[GUIDED_MOBILENET, '--finetune', *LEARN_ON, '--variants',
+                                'bilinear+bilinear', 'bilinear+guided', 'downsizenet-v2+guided']],
     # Labels at high resolution, from random weights.
     'camvid-unet': [['configs/mini/unet_camvid.py', *FIVE_SEEDS, '--variants', 'bilinear',
                      'downsizenet-v2', 'antialias']],

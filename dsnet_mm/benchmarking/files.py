@@ -6,16 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dsnet_mm.benchmarking.timing import interleaved, quartiles
-from dsnet_mm.config import build_model, load_config
+from dsnet_mm.config import load_config
 from dsnet_mm.deploy.check import Predictor
 from dsnet_mm.deploy.files import read_image
 from dsnet_mm.deploy.images import fit, pick
 from dsnet_mm.deploy.session import Session
+from dsnet_mm.loading import load_model
 
 import numpy as np
 import torch
-from mmengine.model import revert_sync_batchnorm
-from mmengine.runner import load_checkpoint
 
 NUMBER = 8  # of images
 RUNTIMES = ('onnxruntime', *(['OpenVINO'] if find_spec('openvino') else []))
@@ -77,6 +76,4 @@ def _in_openvino(session: Session, file: Path, threads: int) -> Callable[[np.nda
 
 def _in_pytorch(config: str, checkpoint: str) -> Callable[[np.ndarray], object]:
     cfg = load_config(config)
-    model = revert_sync_batchnorm(build_model(cfg))
-    load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
-    return Predictor(model.eval(), cfg)
+    return Predictor(load_model(cfg, checkpoint).eval(), cfg)

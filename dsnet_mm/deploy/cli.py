@@ -35,21 +35,19 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from dsnet_mm.config import build_model, load_config
+from dsnet_mm.config import load_config
 from dsnet_mm.deploy import images as checked
 from dsnet_mm.deploy import parts
 from dsnet_mm.deploy.errors import CannotExport, Disagrees
 from dsnet_mm.deploy.export import OPSET, export
 from dsnet_mm.deploy.graph import build_graph
 from dsnet_mm.deploy.metadata import LAYOUTS, ORDERS
-from dsnet_mm.loading import load_resizer
+from dsnet_mm.loading import load_model, load_resizer
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import ConvexResizer, OutputSize
 
 import torch
 from mmengine.config import DictAction
-from mmengine.model import revert_sync_batchnorm
-from mmengine.runner import load_checkpoint
 from torch import nn
 
 CAN_EXPORT = hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes')
@@ -71,7 +69,7 @@ def build_resizer(args: argparse.Namespace) -> tuple[parts.Resizing, Callable]:
 
 
 def build_pipeline(args: argparse.Namespace) -> tuple[parts.Pipeline, Callable]:
-    model = revert_sync_batchnorm(build_model(load_config(args.config, args.cfg_options)))
+    model = load_model(load_config(args.config, args.cfg_options), args.checkpoint)
     preprocessor = model.data_preprocessor
     if not isinstance(preprocessor, DownsizeMixin):
         raise SystemExit(f'{args.config} has no resizer: add model.data_preprocessor to it, as in '
@@ -80,24 +78,22 @@ def build_pipeline(args: argparse.Namespace) -> tuple[parts.Pipeline, Callable]:
     if getattr(preprocessor, 'test_cfg', None):
         raise SystemExit('padding at test cannot be exported: set '
                          'model.data_preprocessor.test_cfg=None')
-    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
     return parts.Pipeline(model), lambda images: parts.predict(model, images)
 
 
 def deploy(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options)
-    model = revert_sync_batchnorm(build_model(cfg))
+    model = load_model(cfg, args.checkpoint)
     size = tuple(args.size) if args.size else None
     graph = build_graph(model, cfg, args.layout, args.channel_order, args.boxes, args.scores)
-    checkpoint = load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
     if args.images is None:
         images = checked.make(size)
         print('to be checked on made images: give --images for real ones')
     else:
         images = checked.load(args.images, 6, size)
         print(f'to be checked on images of {args.images}')
-    export(graph, cfg, args.out, images, size, args.opset,
-           checkpoint.get('meta', {}).get('dataset_meta'), args.fp16, args.compile)
+    export(graph, cfg, args.out, images, size, args.opset, model.dataset_meta, args.fp16,
+           args.compile)
 
 
 def export_part(args: argparse.Namespace) -> None:

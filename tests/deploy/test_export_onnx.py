@@ -149,6 +149,8 @@ def test_what_disagrees_is_not_written(tmp_path):
     ('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', 'has no resizer'),
 ])
 def test_what_cannot_be_exported(config, message, run, tmp_path):
+    checkpoint = tmp_path / 'model.pth'
+    torch.save(build_model(load_config(config)).state_dict(), checkpoint)
     with pytest.raises(SystemExit, match=message):
-        run('model', config, 'no.pth', tmp_path / 'model.onnx')
-    assert not list(tmp_path.iterdir())
+        run('model', config, checkpoint, tmp_path / 'model.onnx')
+    assert [*tmp_path.iterdir()] == [checkpoint]
