@@ -1,6 +1,6 @@
-# Small logits, a quarter of the shrunk image, return to full size by the large image's guidance. They
-# are enlarged 13 times: texture is read from an image four times as large as they are, so that the
-# guide's 5x5 pixels reach from one to the next.
+# Small logits, a quarter of the shrunk image, return to full size by the large image's guidance.
+# They are enlarged 13 times: texture is read from an image four times as large as they are, so that
+# the guide's 5x5 pixels reach from one to the next.
 _base_ = ['./deeplabv3plus-mobilenetv2_camvid.py']
 
 model = dict(

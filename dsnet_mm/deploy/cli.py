@@ -152,7 +152,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     whole.add_argument('--fp16', action='store_true',
                        help='the model behind the resizer in 16-bit numbers')
     whole.add_argument('--compile', action='store_true',
-                       help='OUT.pt2 by AOTInductor, for processors of this kind')
+                       help='OUT.pt2 by AOTInductor, for processors of this kind; needs --size')
     whole.add_argument('--opset', type=int, default=OPSET, help=f'of ONNX (default: {OPSET})')
     return parser.parse_args(arguments)
 

@@ -40,7 +40,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
         dataset_meta (dict, optional): ``classes`` and ``palette`` as a checkpoint has them; by
             default those of the config's test data set.
         half (bool): The model behind the resizer computes in 16-bit floating-point numbers.
-        compiled (bool): Compile a package by AOTInductor.
+        compiled (bool): Compile a package by AOTInductor; needs ``size``.
 
     Returns:
         Metadata: What stands in the file.
@@ -53,6 +53,9 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
         raise CannotExport(f'opset {opset}', 'use 18 or newer')
     if compiled and out.suffix != '.pt2':
         raise CannotExport(f'{out} compiled by AOTInductor', 'give it a name that ends with .pt2')
+    if compiled and size is None:
+        raise CannotExport('a package compiled by AOTInductor for images of any size', 'give the '
+                           'size of the full-size images (--size H W)')
     metadata = describe(graph, cfg, size, dataset_meta)
     if half:
         if out.suffix == '.pt2':

@@ -86,7 +86,10 @@ def test_bad_files(tmp_path):
         Package(tmp_path / 'bare.pt2')
 
 
-def test_onnx_is_not_compiled(tmp_path):
+@pytest.mark.parametrize('name, message', [
+    ('model.onnx', 'model.onnx compiled by AOTInductor cannot be exported'),
+    ('model.pt2', 'for images of any size cannot be exported: give the size')])
+def test_what_is_not_compiled(name, message, tmp_path):
     model, cfg = build('unet_drive')
-    with pytest.raises(CannotExport, match='model.onnx compiled by AOTInductor cannot be exported'):
-        export(build_graph(model, cfg), cfg, tmp_path / 'model.onnx', images.make(), compiled=True)
+    with pytest.raises(CannotExport, match=message):
+        export(build_graph(model, cfg), cfg, tmp_path / name, images.make(), compiled=True)
