@@ -39,12 +39,12 @@ def blurred(name: str, **options: object) -> str:
     return f'{name}={dict({"model.data_preprocessor.resizer": resizer}, **options)}'
 
 
-def checkpoint(experiment: str, config: str, epoch: int, seed: str = '0') -> str:
+def checkpoint(experiment: str, config: str, name: str, seed: str = '0') -> str:
     """Another experiment's, of its first seed behind bilinear interpolation, or of ``'{seed}'``."""
-    return f'{OUT}/{experiment}/{Path(config).stem}/runs/bilinear-seed{seed}/epoch_{epoch}.pth'
+    return f'{OUT}/{experiment}/{Path(config).stem}/runs/bilinear-seed{seed}/{name}.pth'
 
 
-CHECKPOINT = checkpoint('main', CAMVID[0], 14)
+CHECKPOINT = checkpoint('main', CAMVID[0], 'epoch_14')
 TRANSFER = net('camvid', init_cfg=dict(type='Pretrained', checkpoint=TRANSFERRED,
                                        prefix='data_preprocessor.resizer.'))
 
@@ -69,9 +69,10 @@ LARGER_GUIDED = blurred('antialias-larger', model__decode_head__guided=False,
                         model__data_preprocessor__scale=0.334,
                         train_dataloader__dataset__pipeline__2__crop_size=(336, 336))
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
-MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 24)
+MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 'epoch_24')
+UNET_CAMVID = 'configs/mini/unet_camvid.py'
 GUIDED_MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2-guided_camvid.py'
-LEARN_ON = ['--from', checkpoint('camvid', MOBILENET, 24, '{seed}'), '--cfg-options',
+LEARN_ON = ['--from', checkpoint('camvid', MOBILENET, 'epoch_24', '{seed}'), '--cfg-options',
             'train_cfg.max_epochs=4', 'train_cfg.val_interval=4', 'param_scheduler.0.end=20']
 # The resizer learns at the rate that it has before the U-Nets, 0.003.
 DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, '--variants', 'bilinear',
@@ -108,17 +109,27 @@ EXPERIMENTS = {
                        'bilinear+bilinear', 'bilinear+guided']],
     'camvid-guided-finetune': [[GUIDED_MOBILENET, '--finetune', *LEARN_ON, '--variants',
                                 'bilinear+bilinear', 'bilinear+guided', 'downsizenet-v2+guided']],
-    # Labels at high resolution, from random weights.
-    'camvid-unet': [['configs/mini/unet_camvid.py', *FIVE_SEEDS, '--variants', 'bilinear',
-                     'downsizenet-v2', 'antialias']],
+    # Labels at high resolution: from random weights, and learning on behind each seed's own model.
+    'camvid-unet': [[UNET_CAMVID, *FIVE_SEEDS, '--variants', 'bilinear', 'downsizenet-v2',
+                     'antialias']],
+    'camvid-unet-finetune': [[
+        'configs/mini/unet-guided_camvid.py', '--finetune', '--from',
+        checkpoint('camvid-unet', UNET_CAMVID, 'iter_1200', '{seed}'), '--variants',
+        'bilinear+bilinear', 'downsizenet-v2+bilinear', 'antialias+bilinear',
+        'downsizenet-v2+guided', '--cfg-options', 'train_cfg.max_iters=400',
+        'train_cfg.val_interval=400', 'param_scheduler.1.end=400',
+        'optim_wrapper.optimizer.lr=0.001',
+        'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3',
+        'optim_wrapper.paramwise_cfg.custom_keys.upsampling.lr_mult=3']],
     # A detector on images of 96x96 pixels: from ImageNet's weights, and learning on from one that
     # was trained behind bilinear interpolation.
     'cards': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=10']],
     'cards-finetune': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=16', 'train_cfg.val_interval=4',
-                        '--finetune', '--from', checkpoint('cards', DETECTOR_CARDS[0], 40)]],
+                        '--finetune', '--from',
+                        checkpoint('cards', DETECTOR_CARDS[0], 'epoch_40')]],
     'fod': [[*DETECTOR_FOD, 'train_cfg.max_epochs=8', 'train_cfg.val_interval=4']],
     'fod-finetune': [[*DETECTOR_FOD, 'train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
-                      '--finetune', '--from', checkpoint('fod', DETECTOR_FOD[0], 8)]],
+                      '--finetune', '--from', checkpoint('fod', DETECTOR_FOD[0], 'epoch_8')]],
     # Small models from random weights, the paper's two tasks.
     'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.
