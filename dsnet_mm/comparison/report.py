@@ -123,7 +123,7 @@ def signed(value: float | None, scale: float) -> str:
 def summary(results: dict) -> str:
     """A paragraph that says what was compared, and the result."""
     first, *others = results['arms']
-    what = {'train': 'trained', 'resizer': 'frozen and only the resizer trained',
+    what = {'train': 'trained', 'resizer': 'frozen, and only what resizes trained',
             'finetune': 'trained further'}[results['mode']]
     source = f', loaded from {results["from"]},' if results['from'] else ''
     seeds = sorted({int(run['seed']) for run in [*results['runs'], *results['failed']]})

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.config import resolve, scope_of
-from dsnet_mm.deploy import adaptive_pooling, package, suppression
+from dsnet_mm.deploy import adaptive_pooling, package, small_constants, suppression
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
@@ -103,7 +103,9 @@ def trace(graph: Graph, size: tuple[int, int] | None) -> torch.export.ExportedPr
                                             torch.export.Dim.DYNAMIC)
     graph(images)  # what is refused is refused here, in its own words
     with explained(graph):
-        return torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
+        program = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
+    small_constants.keep(program)
+    return program
 
 
 def translate(program: torch.export.ExportedProgram, graph: Graph, metadata: Metadata,

@@ -125,8 +125,8 @@ def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         variance (Tensor): (N, C, 1, 1) of the whole images.
     """
     # A channel without texture becomes zero, not amplified rounding errors.
-    least = (1e-3 * mean).square() + torch.finfo(mean.dtype).tiny
-    scale = torch.rsqrt(variance + least)
+    power = variance + (1e-3 * mean).square()
+    scale = power.clamp(min=torch.finfo(power.dtype).tiny).rsqrt()
     shift = -mean * scale
     return torch.addcmul(shift.to(images), images, scale.to(images))
 

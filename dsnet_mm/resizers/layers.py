@@ -68,8 +68,8 @@ def relative_contrast(contrast: Tensor, pixels: Tensor, bias: Tensor) -> Tensor:
     contrast = contrast.to(wide)
     power = contrast.square().mean(dim=1, keepdim=True)
     brightness = pixels.to(wide).square().mean(dim=1, keepdim=True)
-    # A little to brightness as well: rounding errors of a flat image stay small. The last number
-    # keeps the gradient of black images finite: its power of -1.5 is in range.
-    scale = (power + 1e-6 * brightness + 1e-20).rsqrt()
+    # A little to brightness as well: rounding errors of a flat image stay small. In black images
+    # the least value, whose power of -1.5 is in range, keeps the gradient finite.
+    scale = (power + 1e-6 * brightness).clamp(min=1e-20).rsqrt()
     shift = bias[:, None, None].to(wide)
     return torch.addcmul(shift, contrast, scale).to(bias.dtype).relu_()

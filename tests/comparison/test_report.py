@@ -187,7 +187,7 @@ def test_what_happened_is_told(results, tmp_path):
 
 @pytest.mark.parametrize('mode, words', [
     ('train', 'some.py was trained, with'),
-    ('resizer', 'some.py, loaded from a.pth, was frozen and only the resizer trained, with'),
+    ('resizer', 'some.py, loaded from a.pth, was frozen, and only what resizes trained, with'),
     ('finetune', 'some.py, loaded from a.pth, was trained further, with')])
 def test_mode(results, tmp_path, mode, words):
     results.update({'mode': mode, 'from': None if mode == 'train' else 'a.pth'})

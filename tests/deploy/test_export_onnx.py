@@ -57,15 +57,16 @@ def load_images(folder: Path, number: int, height: int, width: int) -> Tensor:
                         for image in images]).contiguous()
 
 
-def agree(file: Path, images: Tensor, expected: list[Tensor], names: list[str]) -> None:
+def agree(file: Path, images: Tensor, expected: list[Tensor], names: list[str],
+          tolerance: float = 1e-4) -> None:
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     [source] = session.get_inputs()
     assert source.name == 'images' and source.shape == ['batch', 3, 'height', 'width']
     assert [output.name for output in session.get_outputs()] == names
     outputs = session.run(None, {'images': images.numpy()})
     for name, value, other in zip(names, outputs, expected, strict=True):
-        limit = 1e-4 * float(other.max() - other.min())
-        torch.testing.assert_close(torch.from_numpy(value), other, rtol=0, atol=limit, msg=name)
+        limit = tolerance * float(other.max() - other.min())
+        torch.testing.assert_close(torch.from_numpy(value), other, rtol=0, atol=limit, msg=lambda text: f"{name}: {text}")
 
 
 @pytest.fixture(scope='module')
@@ -95,6 +96,12 @@ def test_resizer(weights, arguments, size, dtype, run, request, data_root, tmp_p
         small = net(images, size(*images.shape[-2:]))
         assert small.max() - small.min() > 100
         agree(tmp_path / 'resizer.onnx', images, [small], ['small'])
+        # Without contrast, as at night or beside a letterbox.
+        images[..., images.shape[-1] // 3:] = 0
+        agree(tmp_path / 'resizer.onnx', images, [net(images, size(*images.shape[-2:]))], ['small'],
+              tolerance=3e-4)
+        images[:] = 0
+        agree(tmp_path / 'resizer.onnx', images, [torch.zeros_like(small)], ['small'])
 
 
 def build(config: str, options: dict) -> BaseModel:
