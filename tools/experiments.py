@@ -109,18 +109,15 @@ EXPERIMENTS = {
                        'bilinear+bilinear', 'bilinear+guided']],
     'camvid-guided-finetune': [[GUIDED_MOBILENET, '--finetune', *LEARN_ON, '--variants',
                                 'bilinear+bilinear', 'bilinear+guided', 'downsizenet-v2+guided']],
-    # Labels at high resolution: from random weights, and learning on behind each seed's own model.
+    # Labels at high resolution: from random weights, and learning on from there.
     'camvid-unet': [[UNET_CAMVID, *FIVE_SEEDS, '--variants', 'bilinear', 'downsizenet-v2',
                      'antialias']],
     'camvid-unet-finetune': [[
-        'configs/mini/unet-guided_camvid.py', '--finetune', '--from',
-        checkpoint('camvid-unet', UNET_CAMVID, 'iter_1200', '{seed}'), '--variants',
-        'bilinear+bilinear', 'downsizenet-v2+bilinear', 'antialias+bilinear',
-        'downsizenet-v2+guided', '--cfg-options', 'train_cfg.max_iters=400',
-        'train_cfg.val_interval=400', 'param_scheduler.1.end=400',
+        UNET_CAMVID, '--finetune', '--from', checkpoint('camvid-unet', UNET_CAMVID, 'iter_1200'),
+        *FIVE_SEEDS, '--variants', 'bilinear', 'downsizenet-v2', 'antialias', '--cfg-options',
+        'train_cfg.max_iters=300', 'train_cfg.val_interval=300', 'param_scheduler.1.end=300',
         'optim_wrapper.optimizer.lr=0.001',
-        'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3',
-        'optim_wrapper.paramwise_cfg.custom_keys.upsampling.lr_mult=3']],
+        'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']],
     # A detector on images of 96x96 pixels: from ImageNet's weights, and learning on from one that
     # was trained behind bilinear interpolation.
     'cards': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=10']],
