@@ -64,7 +64,8 @@ def overfit(cfg: Config, steps: int) -> BaseModel:
     model = build_model(cfg)
     model.init_weights()
     nn.init.normal_(model.data_preprocessor.resizer.logits.weight, std=0.1)
-    optimizer = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=2e-3),
+    rate = 5e-4 if cfg.model.type == 'DETR' else 2e-3
+    optimizer = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=rate),
                              clip_grad=dict(max_norm=10))
     model.train()
     for step in range(steps):

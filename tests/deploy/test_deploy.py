@@ -32,7 +32,7 @@ MODELS = [
         ('yolox-mobilenetv2_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.05),
         ('refinedet_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.5),
         ('lighthead_bccd', 'bccd', 'JPEGImages', 80, 'pascal_voc/mAP', 0.2),
-        ('detr_bccd', 'bccd', 'JPEGImages', 40, 'pascal_voc/mAP', 0),
+        ('detr_bccd', 'bccd', 'JPEGImages', 200, 'pascal_voc/mAP', 0.01),
         ('fcn-mobilenetv2_camvid', 'camvid', 'img_dir/val', 25, 'mIoU', 20),
         ('deeplabv3plus_camvid', 'camvid', 'img_dir/val', 80, 'mIoU', 10),
         ('unet_drive', 'drive', 'images/validation', 25, 'mIoU', 50),
