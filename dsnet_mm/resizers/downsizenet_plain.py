@@ -5,7 +5,7 @@ prior is ours.
 """
 from typing import Any
 
-from dsnet_mm.resizers.layers import floating_pooling, interpolate
+from dsnet_mm.resizers.layers import floating_pooling, interpolate, softmax
 from dsnet_mm.resizers.sampling import project
 from dsnet_mm.resizers.size import (
     Size,
@@ -112,7 +112,7 @@ class PlainDownsizeNet(nn.Module):
         if self.activation == 'sigmoid':
             # sigmoid / sum of sigmoids, without dividing 0 by 0 where all four vanish
             logits = F.logsigmoid(logits)
-        return logits.softmax(dim=1)
+        return softmax(logits)
 
 
 def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import pretrained, sampling
 from dsnet_mm.resizers.convex import ConvexResizer
-from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
+from dsnet_mm.resizers.layers import relative_contrast, softmax, weighted_sum, zero_sum
 from dsnet_mm.resizers.memory import keep_freed_memory
 from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of, to_float
 
@@ -172,15 +172,21 @@ class DownsizeNetV2(ConvexResizer):
         features = relative_contrast(contrast, samples[:, :, 1, 1, :-1, :-1],
                                      self.embedding.bias)
         features = self.context(features).relu_()
-        logits = F.linear(features.permute(0, 2, 3, 1), self.logits.weight.flatten(1),
-                          self.logits.bias + self.log_prior)
+        bias = self.logits.bias + self.log_prior
+        if is_compiling():
+            return softmax(F.conv2d(features, self.logits.weight, bias).to(samples.dtype))
+        logits = F.linear(features.permute(0, 2, 3, 1), self.logits.weight.flatten(1), bias)
         return logits.permute(0, 3, 1, 2).contiguous().softmax(dim=1, dtype=samples.dtype)
 
 
 def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
     """``_samples`` for a graph that leaves open how many neighbours a sample has."""
-    rows = (images[:, :, grid.y.neighbours] * grid.y.weights[..., None]).sum(dim=2)
-    samples = (rows[..., grid.x.neighbours] * grid.x.weights).sum(dim=3)
+    def along_rows(values: Tensor, axis: sampling.Axis) -> Tensor:
+        # Whole rows are quickly gathered, by one list of indices.
+        taps = values.index_select(2, axis.neighbours.flatten()).unflatten(2, axis.neighbours.shape)
+        return (taps * axis.weights[..., None]).sum(dim=2)
+
+    samples = along_rows(along_rows(images, grid.y).transpose(2, 3), grid.x).transpose(2, 3)
     return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1)).transpose(3, 4)
 
 

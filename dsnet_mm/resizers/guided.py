@@ -7,7 +7,7 @@ from typing import Any
 
 from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import pretrained, sampling
-from dsnet_mm.resizers.layers import relative_contrast, weighted_sum, zero_sum
+from dsnet_mm.resizers.layers import relative_contrast, softmax, weighted_sum, zero_sum
 from dsnet_mm.resizers.memory import keep_freed_memory
 from dsnet_mm.resizers.sampling import Axis, Grid
 from dsnet_mm.resizers.size import Size, check_images, check_positive, size_of, to_float
@@ -149,7 +149,7 @@ class GuidedUpsampling(pretrained.Pretrained):
         bias = self.logits.bias[:, None] + (_bilinear(grid).flatten(1) + self._LEAK).log()
         kernel = self.logits.weight.flatten(1).expand(len(features), -1, -1)
         logits = torch.baddbmm(bias.expand(len(features), -1, -1), kernel, features.flatten(2))
-        return logits.softmax(dim=1).unflatten(2, features.shape[-2:])
+        return softmax(logits).unflatten(2, features.shape[-2:])
 
     def _bands(self, images: Tensor, rows: slice | None = None) -> list[slice]:
         """Splits the rows of images, or some of these, into parts that are computed one by one."""

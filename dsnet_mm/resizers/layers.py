@@ -1,6 +1,7 @@
 """The paper's two special layers, and operations that several resizers share."""
 from collections.abc import Iterable
 
+from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers.sampling import Grid
 
 import torch
@@ -42,6 +43,15 @@ def weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:
     for weight, value in others:
         total.addcmul_(weight, value)
     return total
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """Softmax over the channels of (N, C, ...)."""
+    if not is_compiling():
+        return logits.softmax(dim=1)
+    # Written out, as onnxruntime's Softmax would move the channels to the end and back.
+    powers = (logits - logits.amax(dim=1, keepdim=True).detach()).exp()
+    return powers / powers.sum(dim=1, keepdim=True)
 
 
 def zero_sum(kernel: Tensor) -> Tensor:
