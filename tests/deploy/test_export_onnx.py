@@ -66,7 +66,7 @@ def agree(file: Path, images: Tensor, expected: list[Tensor], names: list[str],
     outputs = session.run(None, {'images': images.numpy()})
     for name, value, other in zip(names, outputs, expected, strict=True):
         limit = tolerance * float(other.max() - other.min())
-        torch.testing.assert_close(torch.from_numpy(value), other, rtol=0, atol=limit, msg=lambda text: f"{name}: {text}")
+        torch.testing.assert_close(torch.from_numpy(value), other, rtol=0, atol=limit, msg=name)
 
 
 @pytest.fixture(scope='module')
