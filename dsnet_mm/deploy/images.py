@@ -24,8 +24,8 @@ def pick(folder: Path, number: int) -> list[Path]:
 
 
 def load(folder: Path, number: int, size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-    """The first images of a folder, spread over it, and of each second one a part besides with a
-    black corner, so that several sizes are seen and pixels without contrast.
+    """The first images of a folder, spread over it, and of each second one a part besides, so that
+    several sizes are seen.
 
     Args:
         folder (Path): Is searched with its sub-folders.
@@ -47,22 +47,19 @@ def load(folder: Path, number: int, size: tuple[int, int] | None = None) -> Iter
         yield image
         height, width = image.shape[:2]
         if place % 2 and min(height, width) > 8:
-            part = image[height // 7:, :width - width // 5].copy()
-            part[:height // 5, :width // 5] = 0
-            yield part
+            yield image[height // 7:, :width - width // 5].copy()
 
 
 def make(size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-    """Made images of several sizes, or of one: clouds of colour with bright, dark and
-    black shapes."""
+    """Made images of several sizes, or of one: clouds of colour with bright and dark shapes."""
     random = np.random.default_rng(0)
     for height, width in MADE_SIZES if size is None else 3 * (size, ):
         clouds = random.integers(40, 216, (8, 8, 3), dtype=np.uint8)
         image = cv2.resize(clouds, (width, height), interpolation=cv2.INTER_CUBIC)
-        for shape in range(12):
+        for _ in range(12):
             centre = random.integers(0, (width, height)).tolist()
             axes = random.integers(3, 3 + max(1, min(height, width) // 6), 2).tolist()
-            colour = random.integers(0, 256, 3).tolist() if shape else (0, 0, 0)
+            colour = random.integers(0, 256, 3).tolist()
             cv2.ellipse(image, centre, axes, float(random.integers(180)), 0, 360, colour, -1)
         yield image
 
