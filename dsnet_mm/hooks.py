@@ -33,8 +33,7 @@ class TrainResizerOnlyHook(Hook):
             ValueError: If the model has neither to train.
         """
         model = unwrapped(runner)
-        trained = [p for module in resizing_modules(model) for p in module.parameters()
-                   if p.requires_grad]
+        trained = resizing_parameters(model)
         if not trained:
             raise ValueError(
                 'TrainResizerOnlyHook found nothing to train: model.data_preprocessor '
@@ -64,6 +63,12 @@ def resizing_modules(model: BaseModel) -> list[nn.Module]:
     resizer = getattr(model.data_preprocessor, 'resizer', None)
     return [*filter(None, [resizer]),
             *(module for module in model.modules() if isinstance(module, GuidedUpsampling))]
+
+
+def resizing_parameters(model: BaseModel) -> list[nn.Parameter]:
+    """The parameters of :func:`resizing_modules` that are not frozen."""
+    return [parameter for module in resizing_modules(model) for parameter in module.parameters()
+            if parameter.requires_grad]
 
 
 @HOOKS.register_module()

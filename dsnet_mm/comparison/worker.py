@@ -13,7 +13,7 @@ from dsnet_mm.comparison.metrics import detailed, details
 from dsnet_mm.comparison.plan import is_frozen
 from dsnet_mm.comparison.runs import write_json
 from dsnet_mm.config import scope_of
-from dsnet_mm.hooks import resizing_modules, unwrapped
+from dsnet_mm.hooks import resizing_parameters, unwrapped
 from dsnet_mm.training import out_of_memory_explained, safeguard
 
 from mmengine.config import Config
@@ -51,8 +51,7 @@ def train_and_evaluate(cfg: Config) -> dict:
     """
     runner = build_runner(cfg)
     model = unwrapped(runner)
-    if not is_frozen(cfg) or any(p.requires_grad for module in resizing_modules(model)
-                                 for p in module.parameters()):
+    if not is_frozen(cfg) or resizing_parameters(model):
         with out_of_memory_explained():
             runner.train()
     else:

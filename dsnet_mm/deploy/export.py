@@ -103,9 +103,7 @@ def trace(graph: Graph, size: tuple[int, int] | None) -> torch.export.ExportedPr
                                             torch.export.Dim.DYNAMIC)
     graph(images)  # what is refused is refused here, in its own words
     with explained(graph):
-        program = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
-    small_constants.keep(program)
-    return program
+        return torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
 
 
 def translate(program: torch.export.ExportedProgram, graph: Graph, metadata: Metadata,
@@ -115,6 +113,7 @@ def translate(program: torch.export.ExportedProgram, graph: Graph, metadata: Met
     Raises:
         CannotExport: If PyTorch cannot translate it.
     """
+    small_constants.keep(program)
     with explained(graph):
         translated: Any = torch.onnx.export(
             program, input_names=['images'], output_names=list(graph.names), opset_version=opset,
