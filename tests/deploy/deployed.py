@@ -42,14 +42,21 @@ class Eager:
         self.metadata = SimpleNamespace(task=graph.task, boxes=getattr(graph, 'number', None),
                                         precision=precision)
 
-    @torch.no_grad()
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = self.graph(torch.from_numpy(image)[None])
-        found = {name: value[0].numpy() for name, value in zip(self.names, outputs)}
-        if self.graph.task == 'detection':
-            real = found['labels'] >= 0
-            found = {name: value[real] for name, value in found.items()}
+        [found] = self.batch(image[None])
         return found
+
+    @torch.no_grad()
+    def batch(self, images: np.ndarray) -> list[dict[str, np.ndarray]]:
+        """What is found in each of several images at once."""
+        results = []
+        for outputs in zip(*self.graph(torch.from_numpy(images))):
+            found = {name: value.numpy() for name, value in zip(self.names, outputs)}
+            if self.graph.task == 'detection':
+                real = found['labels'] >= 0
+                found = {name: value[real] for name, value in found.items()}
+            results.append(found)
+        return results
 
 
 def overfit(cfg: Config, steps: int) -> BaseModel:
