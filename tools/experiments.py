@@ -68,6 +68,11 @@ LARGER_HEAVY = blurred('antialias-larger', model__data_preprocessor__scale=0.311
 LARGER_GUIDED = blurred('antialias-larger', model__decode_head__guided=False,
                         model__data_preprocessor__scale=0.334,
                         train_dataloader__dataset__pipeline__2__crop_size=(336, 336))
+# A wider U-Net, which takes as long as the lighter one with DownsizeNetV2 and the guide.
+WIDER_GUIDED = blurred('antialias-wider', model__decode_head__guided=False,
+                       model__backbone__base_channels=28,
+                       model__decode_head__head__in_channels=28,
+                       model__decode_head__head__channels=28)
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 'epoch_24')
 UNET_CAMVID = 'configs/mini/unet_camvid.py'
@@ -97,6 +102,9 @@ EXPERIMENTS = {
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
+    'guided-size': [['configs/mini/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
+                     'bilinear+bilinear', 'downsizenet-v2+guided', WIDER_GUIDED,
+                     '--sizes', '0.2', '0.3', '0.5']],
     'guided-heavy': [['configs/mini/unet-guided-heavy_drive.py', '--metric', 'IoU/vessel',
                       '--variants', LARGER_GUIDED, 'downsizenet-v2+guided']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
