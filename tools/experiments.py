@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from dsnet_mm.comparison import cli as compare
+from dsnet_mm.comparison.variants import VARIANTS
+from dsnet_mm.config import RESIZER
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = 'work_dirs/experiments'
@@ -36,7 +38,7 @@ def blurred(name: str, **options: object) -> str:
     larger image, on which the effort of a learned resizer is spent instead."""
     resizer = dict(type='FixedResizer', mode='bilinear', antialias=True)
     options = {key.replace('__', '.'): value for key, value in options.items()}
-    return f'{name}={dict({"model.data_preprocessor.resizer": resizer}, **options)}'
+    return f'{name}={dict({RESIZER: resizer}, **options)}'
 
 
 def checkpoint(experiment: str, config: str, name: str, seed: str = '0') -> str:
@@ -53,6 +55,13 @@ def unet(channels: int) -> dict[str, int]:
     """The options that give the mini U-Net this many channels."""
     return dict(model__backbone__base_channels=channels, model__decode_head__in_channels=channels,
                 model__decode_head__channels=channels)
+
+
+def at_rate(name: str, factor: float) -> str:
+    """A variant: a published resizer that learns at this multiple of the model's rate."""
+    options = {RESIZER: VARIANTS[name],
+               'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult': factor}
+    return f'{name}-{factor:g}={options}'
 
 
 FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
@@ -99,6 +108,14 @@ EXPERIMENTS = {
     # What a smaller input costs, and how much of it comes back.
     'size': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--variants', 'bilinear',
               'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.3', '0.4']],
+    # Other learned resizers at three rates, trained on 16 of DRIVE's training images and compared on
+    # the other four.
+    'peers-rates': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--variants',
+                     *(at_rate(name, factor) for name in ('muller', 'talebi-milanfar')
+                       for factor in (0.1, 0.3, 1)), '--cfg-options',
+                     'train_dataloader.dataset.indices=16', 'val_dataloader.dataset.indices=-4',
+                     'val_dataloader.dataset.data_prefix.img_path=images/training',
+                     'val_dataloader.dataset.data_prefix.seg_map_path=annotations/training']],
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
