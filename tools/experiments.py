@@ -96,6 +96,10 @@ DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, '--variants', 'bi
 DETECTOR_CARDS = ['configs/mini/atss-mobilenetv2_cards.py', *DETECTOR,
                   'model.data_preprocessor.target_size=(96,96)']
 DETECTOR_FOD = ['configs/mini/atss-mobilenetv2_fod.py', *DETECTOR]
+# Learning on at a third of the model's rate, and at the same rate of the resizer.
+GENTLY = ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
+          'optim_wrapper.optimizer.lr=0.0003',
+          'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=10']
 
 EXPERIMENTS = {
     # Thin structures: a small model, and one as heavy as the paper's lighter ones.
@@ -108,8 +112,8 @@ EXPERIMENTS = {
     # What a smaller input costs, and how much of it comes back.
     'size': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--variants', 'bilinear',
               'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.3', '0.4']],
-    # Other learned resizers at three rates, trained on 16 of DRIVE's training images and compared on
-    # the other four.
+    # Other learned resizers at three rates, trained on 16 of DRIVE's training images and compared
+    # on the other four.
     'peers-rates': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--variants',
                      *(at_rate(name, factor) for name in ('muller', 'talebi-milanfar')
                        for factor in (0.1, 0.3, 1)), '--cfg-options',
@@ -153,8 +157,11 @@ EXPERIMENTS = {
                       '--train', 'resizer', '--from',
                       checkpoint('cards', DETECTOR_CARDS[0], 'epoch_40', '{seed}')]],
     'fod': [[*DETECTOR_FOD, 'train_cfg.max_epochs=8', 'train_cfg.val_interval=4']],
-    'fod-finetune': [[*DETECTOR_FOD, 'train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
-                      '--finetune', '--from', checkpoint('fod', DETECTOR_FOD[0], 'epoch_8')]],
+    'fod-finetune': [[*DETECTOR_FOD, *GENTLY, '--finetune', '--from',
+                      checkpoint('fod', DETECTOR_FOD[0], 'epoch_8')]],
+    # The same model moves to an even smaller input.
+    'fod-smaller': [[*DETECTOR_FOD, *GENTLY, 'model.data_preprocessor.target_size=(64,64)',
+                     '--finetune', '--from', checkpoint('fod', DETECTOR_FOD[0], 'epoch_8')]],
     # Small models from random weights, the paper's two tasks.
     'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.
