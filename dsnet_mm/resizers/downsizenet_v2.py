@@ -56,7 +56,7 @@ class DownsizeNetV2(ConvexResizer):
     _MARGIN = 2
     # Output pixels computed at once without gradients, so that what is in between stays in the
     # processor's cache.
-    _PIXELS = 2**15
+    _PIXELS = 2**16
 
     log_prior: Tensor
     # Conv2d; its bias is there, which no type checker knows.
@@ -175,8 +175,11 @@ class DownsizeNetV2(ConvexResizer):
         bias = self.logits.bias + self.log_prior
         if is_compiling():
             return softmax(F.conv2d(features, self.logits.weight, bias).to(samples.dtype))
-        logits = F.linear(features.permute(0, 2, 3, 1), self.logits.weight.flatten(1), bias)
-        return logits.permute(0, 3, 1, 2).contiguous().softmax(dim=1, dtype=samples.dtype)
+        # A matrix product whose result has each weight's map in one piece.
+        n, _, h, w = features.shape
+        logits = torch.addmm(bias[:, None], self.logits.weight.flatten(1),
+                             features.transpose(0, 1).flatten(1))
+        return logits.softmax(dim=0, dtype=samples.dtype).reshape(-1, n, h, w).transpose(0, 1)
 
 
 def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
