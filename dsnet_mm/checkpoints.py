@@ -1,5 +1,4 @@
-"""Checkpoints that survive a kill and a full disk, and checks of checkpoint files."""
-import zipfile
+"""Checkpoints that survive a kill and a full disk."""
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,6 @@ from dsnet_mm.registry import HOOKS
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
-
-# First bytes of PyTorch's files: a zip archive, or before version 1.6 a pickled number.
-_ZIP, _OLD = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
 
 @register_backend('dsnet_mm')
@@ -136,36 +132,6 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     # The training was killed while it wrote the name.
     files = [*Path(folder).glob('epoch_*.pth'), *Path(folder).glob('iter_*.pth')]
     return str(max(files, key=lambda file: file.stat().st_mtime_ns)) if files else None
-
-
-def check_file(checkpoint: str | Path) -> None:
-    """Checks that a file is a complete checkpoint, without loading it.
-
-    Args:
-        checkpoint (str | Path): The file; a URL is left to mmengine.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is cut off, damaged, or no file of PyTorch.
-    """
-    if '://' in str(checkpoint):
-        return
-    file = Path(checkpoint).expanduser()
-    if not file.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {file}')
-    with file.open('rb') as content:
-        start = content.read(len(_OLD))
-    if start == _OLD:
-        return
-    if not start.startswith(_ZIP):
-        raise ValueError(f'{file} is no checkpoint: a file of PyTorch does not begin with '
-                         f'{start[:4]!r}')
-    remedy = 'delete it, and take an earlier one or get it again'
-    if not zipfile.is_zipfile(file):
-        raise ValueError(f'{file} is cut off after {file.stat().st_size:,} bytes: {remedy}')
-    damaged = zipfile.ZipFile(file).testzip()
-    if damaged is not None:
-        raise ValueError(f'{file} is damaged ({damaged}): {remedy}')
 
 
 def _some(names: Iterable) -> str:

@@ -2,8 +2,10 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 
 from dsnet_mm.config import build_model, resolve
+from dsnet_mm.files import check_file
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import GuidedUpsampling
@@ -27,10 +29,16 @@ def load_model(cfg: Config, path: str) -> BaseModel:
 
     Raises:
         OSError: If there is no such checkpoint.
-        RuntimeError: If it is that of another model.
+        ValueError: If it is damaged, or that of another model.
     """
+    check_file(path)
     model = revert_sync_batchnorm(build_model(cfg))
-    checkpoint = load_checkpoint(model, path, map_location='cpu', strict=True)
+    try:
+        checkpoint = load_checkpoint(model, path, map_location='cpu', strict=True)
+    except RuntimeError as error:  # a line for each kind of difference, all names in it
+        reasons = [shorten(line, 160) for line in str(error).splitlines()[1:] if line]
+        raise ValueError(f'{path} is of another model than the config: give the config that it was '
+                         f'trained with ({"; ".join(reasons[:3])})') from error
     model.dataset_meta = checkpoint.get('meta', {}).get('dataset_meta')
     return model
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dsnet_mm.checkpoints import WholeFileBackend, check_file, latest_checkpoint
+from dsnet_mm.checkpoints import WholeFileBackend, latest_checkpoint
+from dsnet_mm.files import check_file
 
 import pytest
 import torch

@@ -1,8 +1,8 @@
 """Evaluates a trained mmdet or mmseg model, with or without a resizer in front of it."""
 import argparse
 
-from dsnet_mm.checkpoints import check_file
 from dsnet_mm.config import scope_of
+from dsnet_mm.files import check_file
 from dsnet_mm.training import safeguard
 
 from arguments import make_config, make_parser

@@ -8,11 +8,12 @@ import threading
 import time
 from pathlib import Path
 
-from dsnet_mm.checkpoints import check_file, latest_checkpoint
+from dsnet_mm.checkpoints import latest_checkpoint
 from dsnet_mm.comparison.metrics import detailed, details
 from dsnet_mm.comparison.plan import is_frozen
 from dsnet_mm.comparison.runs import write_json
 from dsnet_mm.config import scope_of
+from dsnet_mm.files import check_file
 from dsnet_mm.hooks import resizing_parameters, unwrapped
 from dsnet_mm.training import out_of_memory_explained, safeguard
 

@@ -38,10 +38,11 @@ from pathlib import Path
 from dsnet_mm.config import load_config
 from dsnet_mm.deploy import images as checked
 from dsnet_mm.deploy import parts
-from dsnet_mm.deploy.errors import CannotExport, Disagrees
+from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.export import OPSET, export
 from dsnet_mm.deploy.graph import build_graph
 from dsnet_mm.deploy.metadata import LAYOUTS, ORDERS
+from dsnet_mm.files import check_output
 from dsnet_mm.loading import load_model, load_resizer
 from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import ConvexResizer, OutputSize
@@ -82,6 +83,7 @@ def build_pipeline(args: argparse.Namespace) -> tuple[parts.Pipeline, Callable]:
 
 
 def deploy(args: argparse.Namespace) -> None:
+    check_output(args.out)
     cfg = load_config(args.config, args.cfg_options)
     model = load_model(cfg, args.checkpoint)
     size = tuple(args.size) if args.size else None
@@ -97,6 +99,7 @@ def deploy(args: argparse.Namespace) -> None:
 
 
 def export_part(args: argparse.Namespace) -> None:
+    check_output(args.out)
     graph, reference = args.build(args)
     graph.eval().requires_grad_(False)
     parts.export(graph, reference, args.out, torch.uint8 if args.uint8 else torch.float32)
@@ -154,7 +157,10 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     whole.add_argument('--compile', action='store_true',
                        help='OUT.pt2 by AOTInductor, for processors of this kind; needs --size')
     whole.add_argument('--opset', type=int, default=OPSET, help=f'of ONNX (default: {OPSET})')
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if getattr(args, 'size', None) is not None and min(args.size) < 1:
+        parser.error(f'--size must be positive numbers of pixels, got {args.size}')
+    return args
 
 
 @torch.no_grad()
@@ -165,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise SystemExit(f'exporting needs a PyTorch newer than 2.9, this is {torch.__version__}')
     try:
         args.run(args)
-    except (CannotExport, Disagrees, OSError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     print(args.out)
     return 0

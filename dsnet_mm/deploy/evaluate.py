@@ -105,9 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs ``dsnet-mm evaluate``, and returns the exit status."""
     args = parse_args(arguments)
     MMLogger.get_current_instance().setLevel('ERROR')
-    cfg = load_config(args.config, args.cfg_options)
-    found = {}
+    found: dict[Path, tuple[Session, dict[str, Any]]] = {}
     try:
+        cfg = load_config(args.config, args.cfg_options)
         sessions = {file: Session(file, args.threads) for file in args.files}
         dataset = build_dataset(cfg)
         with Progress(console=Console(stderr=True)) as progress:
@@ -116,6 +116,8 @@ def main(arguments: list[str] | None = None) -> int:
                 found[file] = session, evaluate(session, cfg, dataset,
                                                 partial(progress.advance, task))
     except (OSError, ValueError) as error:
+        if found:
+            print(table(found))
         raise SystemExit(str(error)) from error
     print(table(found))
     return 0

@@ -12,7 +12,7 @@ from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
 from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
-from dsnet_mm.files import atomic_write
+from dsnet_mm.files import atomic_write, check_output
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
 
     Raises:
         CannotExport: If an open size, a class or a version is missing.
+        OSError: If the file cannot be written, or an image not be read.
         Disagrees: If the file finds something else than the model. There is no file then.
     """
     if opset < 18:
@@ -56,6 +57,7 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
     if compiled and size is None:
         raise CannotExport('a package compiled by AOTInductor for images of any size', 'give the '
                            'size of the full-size images (--size H W)')
+    check_output(out)
     metadata = describe(graph, cfg, size, dataset_meta)
     if half:
         if out.suffix == '.pt2':

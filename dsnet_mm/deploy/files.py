@@ -19,6 +19,10 @@ def read_image(file: Path) -> np.ndarray:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         raise OSError(f'{file} is no image that OpenCV reads')
+    if file.suffix.lower() in ('.tif', '.tiff'):  # others hold integers
+        kind = cv2.imdecode(data, cv2.IMREAD_UNCHANGED).dtype
+        if kind.kind != 'u':
+            raise OSError(f'{file} holds {kind} numbers: save it with 8 or 16 bits, unsigned')
     return image
 
 
@@ -57,13 +61,19 @@ def find(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
 
     Raises:
         FileNotFoundError: If a path does not exist, or nothing is found.
-        ValueError: If two inputs have one name.
+        NotADirectoryError: If the output folder is a file.
+        ValueError: If two inputs would have results of one name, or an input folder lies in the
+            output folder.
     """
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f'{out} is a file: give a folder')
     names: dict[Path, Path] = {}
     for path in inputs:
         if path.is_file():
             names[path] = Path(path.name)
         elif path.is_dir():
+            if path.resolve().is_relative_to(out.resolve()):
+                raise ValueError(f'{path} lies in the output folder {out}: give another --out')
             names.update({
                 file: file.relative_to(path) for file in sorted(path.rglob('*'))
                 if file.suffix.lower() in IMAGES + VIDEOS and file.is_file()
@@ -76,10 +86,19 @@ def find(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
     taken: dict[Path, Path] = {}
     for source, name in names.items():
         other = taken.setdefault(name.with_suffix(''), source)
-        if other != source:
-            raise ValueError(f'{other} and {source} would have results of one name: predict them '
-                             'one after the other with another --out')
+        _check_differ(source, other)
+    for source, name in names.items():
+        for folder in name.parents:  # a video's frames have a folder of its name
+            other = taken.get(folder, source)
+            if is_video(other):
+                _check_differ(source, other)
     return names
+
+
+def _check_differ(source: Path, other: Path) -> None:
+    if other != source:
+        raise ValueError(f'{other} and {source} would have results of one name: predict them one '
+                         'after the other with another --out')
 
 
 def is_video(file: Path) -> bool:

@@ -14,9 +14,15 @@ def pick(folder: Path, number: int) -> list[Path]:
     """Picks some images of a folder and its sub-folders, spread over it; all where it has fewer.
 
     Raises:
-        FileNotFoundError: If there are none.
+        FileNotFoundError: If there is no such folder, or no image in it.
+        NotADirectoryError: If it is a file.
     """
-    files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in IMAGES)
+    if not folder.exists():
+        raise FileNotFoundError(f'there is no folder {folder}')
+    if not folder.is_dir():
+        raise NotADirectoryError(f'{folder} is a file: give the folder of the images')
+    files = sorted(file for file in folder.rglob('*')
+                   if file.suffix.lower() in IMAGES and file.is_file())
     if not files:
         raise FileNotFoundError(f'no images in {folder}: looked for {" ".join(IMAGES)}')
     number = min(number, len(files))
@@ -32,14 +38,19 @@ def load(folder: Path, number: int, size: tuple[int, int] | None = None) -> Iter
         number (int): How many files.
         size (tuple[int, int], optional): Height and width in pixels to which all are brought.
 
-    Yields:
-        np.ndarray: (H, W, 3), unsigned 8-bit, BGR.
+    Returns:
+        Iterator[np.ndarray]: (H, W, 3), unsigned 8-bit, BGR. Each is read when it is asked for,
+        which raises OSError if it cannot be read.
 
     Raises:
         FileNotFoundError: If there are no images.
-        OSError: If one cannot be read.
+        NotADirectoryError: If the folder is a file.
     """
-    for place, file in enumerate(pick(folder, number)):
+    return _load(pick(folder, number), size)
+
+
+def _load(files: Sequence[Path], size: tuple[int, int] | None) -> Iterator[np.ndarray]:
+    for place, file in enumerate(files):
         image = read_image(file)
         if size is not None:
             yield fit(image, size)

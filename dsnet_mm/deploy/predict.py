@@ -29,7 +29,8 @@ gets a drawn one in drawn/, and besides
 - of a segmenter labels/: a PNG file of labels for each image; for each frame in a video's folder.
 
 Inputs are never overwritten. Files that cannot be read, and outputs that exist already, are left
-as they are, listed at the end, and make the exit status 1.
+as they are, listed at the end, and make the exit status 1. After Ctrl-C there are the results of
+what was predicted until then.
 """
 
 
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = make_parser()
     args = parser.parse_args(arguments)
+    if args.threads < 0:
+        parser.error(f'--threads must not be negative, got {args.threads}')
     try:
         session = Session(args.model, args.threads)
         inputs = find(args.inputs, args.out)
@@ -49,20 +52,25 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
 
     console = Console(stderr=True)
-    failures = {}
-    with Progress(console=console) as progress:
-        task = progress.add_task('Predicting', total=len(inputs))
-        for source, name in inputs.items():
-            try:
-                results.add(source, name, progress)
-            except (OSError, ValueError) as error:
-                failures[source] = error
-            progress.advance(task)
+    failures: dict[Path, Exception] = {}
+    done = 0
+    try:
+        with Progress(console=console) as progress:
+            task = progress.add_task('Predicting', total=len(inputs))
+            for source, name in inputs.items():
+                try:
+                    results.add(source, name, progress)
+                    done += 1
+                except (OSError, ValueError) as error:
+                    failures[source] = error
+                progress.advance(task)
+    except KeyboardInterrupt:
+        console.print('Interrupted. --overwrite starts over.')
     results.finish()
     report = [f'{source}: {error}' for source, error in failures.items()]
-    report.append(f'{len(inputs) - len(failures)} of {len(inputs)} files predicted into {args.out}')
+    report.append(f'{done} of {len(inputs)} files predicted into {args.out}')
     console.print(*report, sep='\n', markup=False, highlight=False, soft_wrap=True)
-    return int(bool(failures))
+    return int(done < len(inputs))
 
 
 class Results:
@@ -108,6 +116,9 @@ class Results:
             return
         image = read_image(source)
         drawn = self.out / 'drawn' / name
+        if not cv2.haveImageWriter(str(drawn)):
+            raise ValueError(f'OpenCV writes no files that end with {name.suffix!r}: give it the '
+                             'ending of its kind, such as .png')
         self._check_new(drawn)
         outputs = self._predict(image, self.out / 'labels' / name.with_suffix('.png'),
                                 file_name=name.as_posix())
@@ -127,25 +138,23 @@ class Results:
         task = progress.add_task(str(name), total=video.number or None)
         drawn.parent.mkdir(parents=True, exist_ok=True)
         writer, frames = None, 0
-        unfinished = drawn.with_name(f'{drawn.stem}.tmp.mp4')  # OpenCV goes by the ending
         try:
-            for frame, image in enumerate(video):
-                outputs = self._predict(
-                    image, self.out / 'labels' / name.with_suffix('') / f'{frame:06d}.png',
-                    file_name=name.as_posix(), frame=frame)
+            with atomic_write(drawn) as unfinished:
+                for frame, image in enumerate(video):
+                    outputs = self._predict(
+                        image, self.out / 'labels' / name.with_suffix('') / f'{frame:06d}.png',
+                        file_name=name.as_posix(), frame=frame)
+                    if writer is None:
+                        height, width = image.shape[:2]
+                        writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*'mp4v'),
+                                                 video.rate, (width, height))
+                    writer.write(draw(image, outputs, self.session.metadata, self.score_thr))
+                    progress.advance(task)
+                    frames += 1
                 if writer is None:
-                    height, width = image.shape[:2]
-                    writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*'mp4v'),
-                                             video.rate, (width, height))
-                writer.write(draw(image, outputs, self.session.metadata, self.score_thr))
-                progress.advance(task)
-                frames += 1
-            if writer is None:
-                raise OSError(f'{source} has no frames that OpenCV reads')
-            writer.release()
-            unfinished.replace(drawn)
+                    raise OSError(f'{source} has no frames that OpenCV reads')
+                writer.release()
         finally:
-            unfinished.unlink(missing_ok=True)
             progress.remove_task(task)
         if frames < 0.9 * video.number:  # some containers count a few too many
             raise OSError(f'ends after {frames} of {video.number} frames')
@@ -170,7 +179,7 @@ class Results:
         file.parent.mkdir(parents=True, exist_ok=True)
         written, data = cv2.imencode(file.suffix, image)
         if not written:
-            raise OSError(f'OpenCV cannot write {file.suffix} files')
+            raise OSError(f'OpenCV cannot write {file}')
         with atomic_write(file) as unfinished:
             unfinished.write_bytes(data.tobytes())
 

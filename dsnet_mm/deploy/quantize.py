@@ -9,7 +9,7 @@ from dsnet_mm.deploy.images import fit, pick
 from dsnet_mm.deploy.metadata import Metadata
 from dsnet_mm.deploy.scopes import nodes_of_model
 from dsnet_mm.deploy.session import Session
-from dsnet_mm.files import atomic_write
+from dsnet_mm.files import atomic_write, check_output
 
 import numpy as np
 import onnx
@@ -52,6 +52,7 @@ def quantize(file: Path, images: Sequence[Path], out: Path, reduce_range: bool =
     """
     if out.resolve() == file.resolve():
         raise ValueError(f'{out} is the file that is read: give another name')
+    check_output(out)
     session = Session(file)
     metadata = session.metadata
     if metadata.precision != 'float32':

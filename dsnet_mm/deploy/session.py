@@ -30,7 +30,8 @@ class Session:
             self.session = onnxruntime.InferenceSession(
                 str(file), options, providers=['CPUExecutionProvider'])
         except Exception as error:  # onnxruntime raises classes of its own
-            raise ValueError(f'{file} cannot be loaded: {error}') from error
+            raise ValueError(f'{file} cannot be loaded: {error}. Give an ONNX file of "dsnet-mm '
+                             'export deploy" (dsnet_mm.deploy.package calls a .pt2)') from error
         try:
             self.metadata = Metadata.from_properties(
                 self.session.get_modelmeta().custom_metadata_map)
@@ -70,6 +71,8 @@ class Session:
             ValueError: If it has the wrong type, shape or size.
         """
         meta = self.metadata
+        if not isinstance(image, np.ndarray):
+            raise ValueError(f'an image must be an array, got {type(image).__name__}')
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError('an image must be (H, W, 3) of unsigned 8-bit numbers, got '
                              f'{image.shape} of {image.dtype}')

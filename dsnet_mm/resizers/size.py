@@ -107,7 +107,7 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
 
 def _scaled(side: int, factor: float) -> int:
     # 100 * 0.29 is 28.999999999999996: what the user wrote is 29.
-    return max(1, math.floor(side * factor + 1e-6))
+    return max(1, math.trunc(side * factor + 1e-6))
 
 
 def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:

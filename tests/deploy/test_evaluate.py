@@ -15,3 +15,5 @@ def test_a_file_of_other_classes(data_root, tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(SystemExit, match='there is no file .*none.onnx'):
         tool.main(['configs/mini/unet_drive.py', str(tmp_path / 'none.onnx')])
+    with pytest.raises(SystemExit, match='none.py'):
+        tool.main([str(tmp_path / 'none.py'), str(write(tmp_path / 'model.onnx'))])

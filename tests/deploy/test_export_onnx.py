@@ -161,3 +161,18 @@ def test_what_cannot_be_exported(config, message, run, tmp_path):
     with pytest.raises(SystemExit, match=message):
         run('model', config, checkpoint, tmp_path / 'model.onnx')
     assert [*tmp_path.iterdir()] == [checkpoint]
+
+
+def test_what_is_refused_before_the_work(run, tmp_path, capsys):
+    checkpoint, config = tmp_path / 'model.pth', 'configs/mini/unet_cracks.py'
+    torch.save(build_model(load_config(config)).state_dict(), checkpoint)
+    with pytest.raises(SystemExit, match='there is no folder .*no to write model.onnx into'):
+        run('deploy', config, checkpoint, tmp_path / 'no/model.onnx')
+    with pytest.raises(SystemExit, match='model.pth is a file: give the folder of the images'):
+        run('deploy', config, checkpoint, tmp_path / 'model.onnx', '--images', checkpoint)
+    with pytest.raises(SystemExit, match='of another model than the config'):
+        run('model', 'configs/mini/fcn-mobilenetv2_camvid.py', checkpoint, tmp_path / 'model.onnx')
+    with pytest.raises(SystemExit):
+        run('deploy', config, checkpoint, tmp_path / 'model.onnx', '--size', 0, 100)
+    assert '--size must be positive numbers of pixels, got [0, 100]' in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == [checkpoint]

@@ -187,9 +187,11 @@ def test_what_cannot_be_quantised(photos, tmp_path):
     onnx.save(foreign, tmp_path / 'foreign.onnx')
     for arguments, message in [
         ((file, tmp_path / 'empty', out), 'no images in .*empty: looked for .jpg'),
-        ((file, tmp_path / 'none', out), 'no images in .*none'),
+        ((file, tmp_path / 'none', out), 'there is no folder .*none'),
         ((file, tmp_path / 'broken', out), '9.png is no image'),
         ((file, photos, file), 'model.onnx is the file that is read: give another name'),
+        ((file, photos, tmp_path / 'no/int8.onnx'), 'there is no folder .*no to write int8.onnx'),
+        ((file, file, out), 'model.onnx is a file: give the folder of the images'),
         ((tmp_path / 'none.onnx', photos, out), 'there is no file .*none.onnx'),
         ((tmp_path / 'text.onnx', photos, out), 'text.onnx cannot be loaded'),
         ((tmp_path / 'foreign.onnx', photos, out), "has no metadata 'dsnet_mm': write it with"),

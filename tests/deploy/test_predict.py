@@ -1,11 +1,13 @@
 """python -m dsnet_mm.deploy.predict: folders and videos, in a process without PyTorch."""
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from dsnet_mm.deploy.files import find
+from dsnet_mm.deploy.files import find, read_image
 from dsnet_mm.deploy.metadata import Metadata
 from dsnet_mm.deploy.session import Session
 
@@ -145,7 +147,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='no file .*none.onnx'):
         Session(tmp_path / 'none.onnx')
     (tmp_path / 'text.onnx').write_text('text')
-    with pytest.raises(ValueError, match='text.onnx cannot be loaded'):
+    with pytest.raises(ValueError, match='text.onnx cannot be loaded: .*Give an ONNX file of'):
         Session(tmp_path / 'text.onnx')
     bare = write(tmp_path / 'bare.onnx', DETECTOR, metadata=None)
     with pytest.raises(ValueError, match="has no metadata 'dsnet_mm': write it with"):
@@ -166,6 +168,8 @@ def test_bad_images(image, tmp_path):
     session = Session(write(tmp_path / 'model.onnx', SEGMENTER))
     with pytest.raises(ValueError, match=r'must be \(H, W, 3\) of unsigned 8-bit numbers, got'):
         session(image)
+    with pytest.raises(ValueError, match='an image must be an array, got str'):
+        session('image.png')
 
 
 def test_another_size_than_the_files(tmp_path):
@@ -184,5 +188,58 @@ def test_paths(photos, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='nothing in .*empty: looked for .jpg'):
         find([tmp_path / 'empty'], tmp_path / 'out')
-    found = find([photos / 'a.png', photos / 'more'], photos / 'more')  # what lies in OUT is none
-    assert found == {photos / 'a.png': Path('a.png')}
+    (photos / 'more/old').mkdir()
+    (photos / 'more/old/d.png').write_bytes((photos / 'a.png').read_bytes())
+    found = find([photos / 'a.png', photos / 'more'], photos / 'more/old')  # d.png is none
+    assert found == {photos / 'a.png': Path('a.png'), photos / 'more/b.jpg': Path('b.jpg')}
+    for out in (photos / 'more', photos):
+        with pytest.raises(ValueError, match='more lies in the output folder .*another --out'):
+            find([photos / 'more'], out)
+    with pytest.raises(NotADirectoryError, match='a.png is a file: give a folder'):
+        find([photos / 'more'], photos / 'a.png')
+    (photos / 'a.jpg').rename(photos / 'more/000000.jpg')
+    (photos / 'more').rename(photos / 'c')  # the frames of c.avi go there
+    with pytest.raises(ValueError, match='c.avi and .*b.jpg would have|c.avi and .*0.jpg would'):
+        find([photos], tmp_path / 'out')
+
+
+def test_a_name_that_opencv_does_not_write(photos, tmp_path):
+    (photos / 'a.png').rename(photos / 'nameless')
+    result = predict(write(tmp_path / 'model.onnx', DETECTOR), photos / 'nameless',
+                     photos / 'more/b.jpg', '--out', tmp_path / 'out')
+    assert result.returncode == 1 and '1 of 2 files predicted' in result.stderr
+    assert "nameless: OpenCV writes no files that end with ''" in result.stderr
+    found = json.loads((tmp_path / 'out/results.json').read_text())
+    assert {(each['file_name'], each['image_id']) for each in found} == {('b.jpg', 0)}
+
+
+def test_numbers_that_are_no_bytes(photos, tmp_path):
+    file = photos / 'a.tif'
+    image = cv2.imread(str(photos / 'a.png'))
+    for dtype in (np.uint8, np.uint16):
+        cv2.imwrite(str(file), image.astype(dtype) * (257 if dtype == np.uint16 else 1))
+        np.testing.assert_array_equal(read_image(file), image)
+    cv2.imwrite(str(file), image.astype(np.float32))
+    with pytest.raises(OSError, match='a.tif holds float32 numbers: save it with 8 or 16 bits'):
+        read_image(file)
+
+
+def test_an_interrupt_keeps_what_is_done(photos, tmp_path):
+    many = tmp_path / 'many'
+    many.mkdir()
+    for number in range(2000):
+        (many / f'{number:04d}.png').write_bytes((photos / 'a.png').read_bytes())
+    file, out = write(tmp_path / 'model.onnx', DETECTOR), tmp_path / 'out'
+    process = subprocess.Popen([sys.executable, '-c', WITHOUT, str(file), str(many), '--out',
+                                str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not (out / 'drawn/0009.png').exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate()
+    assert process.returncode == 1 and 'Traceback' not in printed
+    [done] = re.findall(r'Interrupted.*\n(\d+) of 2000 files predicted', printed)
+    found = json.loads((out / 'results.json').read_text())
+    assert 2 * int(done) <= len(found) <= 2 * int(done) + 2 and 10 <= int(done) < 2000
+    again = predict(file, many, '--out', out)
+    assert again.returncode == 2 and 'results.json exists already: give --overwrite' in again.stderr

@@ -49,6 +49,14 @@ def test_detector(tmp_path):
     assert f'boxes {found["boxes"].shape}' in run_example(tmp_path)
 
 
+def test_any_size_at_a_scale(tmp_path):
+    model, cfg = build('unet_cracks')
+    export(build_graph(model, cfg), cfg, tmp_path / 'model.pt2', images.make())
+    package = Package(tmp_path / 'model.pt2')
+    assert package.metadata.size is None and package.metadata.resized == 'scale=0.3'
+    assert package(next(images.make((133, 178))))['labels'].shape == (133, 178)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['unet_drive', 'lighthead_bccd'])
 def test_compiled(name, tmp_path):
