@@ -66,7 +66,8 @@ def export(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray],
     program = trace(graph, size)
     with atomic_write(out) as unchecked:
         if out.suffix == '.pt2':
-            package.save(program, metadata, unchecked, compiled)
+            with explained(graph):
+                package.save(program, metadata, unchecked, compiled)
             session: Session = package.Package(unchecked)
         else:
             translate(program, graph, metadata, opset).save(unchecked, external_data=False)
@@ -140,6 +141,8 @@ def explained(graph: Graph) -> Iterator[None]:
     """Names the model and the reason where PyTorch fails, whose errors share no class."""
     try:
         yield
+    except CannotExport:
+        raise
     except Exception as error:
         reason = f'{type(error).__name__}: {error}'.strip().split('\n')[0]
         raise CannotExport(f'{type(graph.model).__name__} ({reason})') from error

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.frame import Framing
 from dsnet_mm.deploy.steps import PipelineSteps
+from dsnet_mm.resizers.size import top_left
 
 import torch
 import torch.nn.functional as F
@@ -86,10 +87,9 @@ class Segmenter(Graph):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         frame = self.framing(images)
-        height, width = frame.small
         if self.guided_head is None:
             meta = dict(img_shape=frame.padded, pad_shape=frame.padded)
-            logits = large = self.model.encode_decode(frame.inputs, [meta])[..., :height, :width]
+            logits = large = top_left(self.model.encode_decode(frame.inputs, [meta]), frame.small)
         else:
             logits = self.model(frame.inputs, mode='tensor')
             large = self.guided_head.upsample(logits, frame.large, frame.small, frame.padded)

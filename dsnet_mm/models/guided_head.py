@@ -8,7 +8,7 @@ from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import BilinearUpsampling
 from dsnet_mm.resizers.apply import enlarge
 from dsnet_mm.resizers.guided import build_upsampling
-from dsnet_mm.resizers.size import Size, check_positive, size_of
+from dsnet_mm.resizers.size import Size, check_positive, size_of, top_left
 
 import torch
 import torch.nn.functional as F
@@ -194,7 +194,7 @@ class GuidedHead(BaseModule):
         # Beyond the image are only logits of its padding.
         height, width = (-(-n * shown // whole)
                          for n, shown, whole in zip(size_of(logits), size, padded))
-        return enlarge(self.upsampling, logits[:, :, :height, :width], images, extent, rows)
+        return enlarge(self.upsampling, top_left(logits, (height, width)), images, extent, rows)
 
 
 @MODELS.register_module()

@@ -1,4 +1,7 @@
 """Applies any resizer or upsampling to images of any precision and channel order."""
+from contextlib import AbstractContextManager, nullcontext
+
+from dsnet_mm.compat.versions import is_exporting
 from dsnet_mm.resizers.size import Size
 
 import torch
@@ -26,7 +29,7 @@ def apply_resizer(resizer: nn.Module, images: Tensor, size: Size,
     if images.is_floating_point():
         images = images.to(next((p.dtype for p in resizer.parameters()), torch.float32))
     # Training preprocesses inside autocast and validation outside: both must agree.
-    with torch.autocast(images.device.type, enabled=False):
+    with _without_autocast(images):
         resized = resizer(images.flip(1) if flip else images, size)
     # Some interpolations overshoot; what reads bytes later (BoxInst) would wrap around.
     resized = resized.clamp(0, 255) if given == torch.uint8 else resized
@@ -49,5 +52,11 @@ def enlarge(upsampling: nn.Module, small: Tensor, guide: Tensor,
     if channel_order == 'rgb' and guide.dim() == 4 and guide.shape[1] == 3:
         guide = guide.flip(1)
     guide = guide.to(dtype) if guide.is_floating_point() else guide
-    with torch.autocast(small.device.type, enabled=False):
+    with _without_autocast(small):
         return upsampling(small.to(dtype), guide, extent, rows)
+
+
+def _without_autocast(like: Tensor) -> AbstractContextManager:
+    # A package of torch.export has no place for the context with open sizes inside, and there is
+    # no autocast in it.
+    return nullcontext() if is_exporting() else torch.autocast(like.device.type, enabled=False)

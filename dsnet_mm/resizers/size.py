@@ -179,6 +179,17 @@ def size_of(images: Tensor) -> Size:
     return height, width
 
 
+def top_left(maps: Tensor, size: Size) -> Tensor:
+    """The first rows and columns of maps (N, C, H, W), as many as the size says."""
+    if not is_exporting():
+        return maps[:, :, :size[0], :size[1]]
+    # Of a slice torch.export asks whether it is the whole map, and then takes no other sizes than
+    # those with the same answer; indices make a new map.
+    for axis, length in zip((2, 3), size):
+        maps = maps.index_select(axis, torch.arange(length, device=maps.device))
+    return maps
+
+
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Unsigned 8-bit images in a floating-point dtype, others as they are."""
     return images if images.is_floating_point() else images.to(dtype)
