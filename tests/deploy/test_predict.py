@@ -230,7 +230,9 @@ def test_an_interrupt_keeps_what_is_done(photos, tmp_path):
     for number in range(2000):
         (many / f'{number:04d}.png').write_bytes((photos / 'a.png').read_bytes())
     file, out = write(tmp_path / 'model.onnx', DETECTOR), tmp_path / 'out'
-    process = subprocess.Popen([sys.executable, '-c', WITHOUT, str(file), str(many), '--out',
+    # Tests that run in the background ignore Ctrl-C, and so would their processes.
+    code = 'import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)' + WITHOUT
+    process = subprocess.Popen([sys.executable, '-c', code, str(file), str(many), '--out',
                                 str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while not (out / 'drawn/0009.png').exists():
         assert process.poll() is None
