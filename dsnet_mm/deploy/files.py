@@ -20,7 +20,7 @@ def read_image(file: Path) -> np.ndarray:
     if image is None:
         raise OSError(f'{file} is no image that OpenCV reads')
     if file.suffix.lower() in ('.tif', '.tiff'):  # others hold integers
-        kind = cv2.imdecode(data, cv2.IMREAD_UNCHANGED).dtype
+        kind = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED)).dtype
         if kind.kind != 'u':
             raise OSError(f'{file} holds {kind} numbers: save it with 8 or 16 bits, unsigned')
     return image
