@@ -107,7 +107,9 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
 
 def _scaled(side: int, factor: float) -> int:
     # 100 * 0.29 is 28.999999999999996: what the user wrote is 29.
-    return max(1, math.trunc(side * factor + 1e-6))
+    scaled = side * factor + 1e-6
+    # Packages of torch.export know trunc alone, and tensors of torch.jit.trace only floor.
+    return max(1, math.trunc(scaled) if is_exporting() else math.floor(scaled))
 
 
 def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
