@@ -51,10 +51,10 @@ TRANSFER = net('camvid', init_cfg=dict(type='Pretrained', checkpoint=TRANSFERRED
                                        prefix='data_preprocessor.resizer.'))
 
 
-def unet(channels: int) -> dict[str, int]:
-    """The options that give the mini U-Net this many channels."""
-    return dict(model__backbone__base_channels=channels, model__decode_head__in_channels=channels,
-                model__decode_head__channels=channels)
+def unet(channels: int, head: str = 'model__decode_head') -> dict[str, int]:
+    """The options that give the mini U-Net, whose head is there, this many channels."""
+    return {'model__backbone__base_channels': channels, f'{head}__in_channels': channels,
+            f'{head}__channels': channels}
 
 
 def at_rate(name: str, factor: float) -> str:
@@ -79,9 +79,7 @@ LARGER_GUIDED = blurred('antialias-larger', model__decode_head__guided=False,
                         train_dataloader__dataset__pipeline__2__crop_size=(336, 336))
 # A wider U-Net, which takes as long as the lighter one with DownsizeNetV2 and the guide.
 WIDER_GUIDED = blurred('antialias-wider', model__decode_head__guided=False,
-                       model__backbone__base_channels=28,
-                       model__decode_head__head__in_channels=28,
-                       model__decode_head__head__channels=28)
+                       **unet(28, 'model__decode_head__head'))
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 'epoch_24')
 UNET_CAMVID = 'configs/mini/unet_camvid.py'
