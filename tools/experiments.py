@@ -123,7 +123,10 @@ EXPERIMENTS = {
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
     'guided-size': [['configs/mini/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
                      'bilinear+bilinear', 'downsizenet-v2+guided', WIDER_GUIDED,
-                     '--sizes', '0.2', '0.3', '0.5']],
+                     '--sizes', '0.2', '0.3']],
+    'guided-half': [['configs/mini/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
+                     'bilinear+bilinear', 'downsizenet-v2+guided', WIDER_GUIDED,
+                     '--cfg-options', 'model.data_preprocessor.scale=0.5']],
     'guided-heavy': [['configs/mini/unet-guided-heavy_drive.py', '--metric', 'IoU/vessel',
                       '--variants', LARGER_GUIDED, 'downsizenet-v2+guided']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
