@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.threads < 0:
         parser.error(f'--threads must not be negative, got {args.threads}')
+    if not 0 <= args.score_thr <= 1:
+        parser.error(f'--score-thr must be from 0 to 1, got {args.score_thr}')
     try:
         session = Session(args.model, args.threads)
         inputs = find(args.inputs, args.out)

@@ -5,11 +5,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dsnet_mm.deploy import small_constants
 from dsnet_mm.deploy.compare import Results, compare
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
-from dsnet_mm.files import atomic_write
+from dsnet_mm.files import atomic_write, check_output
 from dsnet_mm.transforms import DownsizeRCNNTransform, DownsizeSegmentation
 
 import numpy as np
@@ -115,9 +116,11 @@ def export(model: nn.Module, out: str | Path, classes: Sequence[str],
     Raises:
         CannotExport: If there is no resizer, the model has masks or key points, or PyTorch cannot
             export it.
+        OSError: If the file cannot be written.
         ValueError: If there are no images.
         Disagrees: If onnxruntime finds something else than the model. There is no file then.
     """
+    check_output(out)
     images = iter(images)
     try:
         first = next(images)
@@ -164,9 +167,11 @@ def _write(graph: Detector | Segmenter, image: Tensor, file: Path) -> None:
             torch.onnx.export(graph, (image, ), file, dynamo=False, **names)
         return
     axes = dict(enumerate(('batch', 'height', 'width')))
-    program: Any = torch.onnx.export(
-        graph, (image.expand(2, -1, -1, -1), ), verbose=False,
-        dynamic_shapes=(dict.fromkeys(axes, torch.export.Dim.DYNAMIC), ), **names)
+    exported = torch.export.export(
+        graph, (image.expand(2, -1, -1, -1), ),
+        dynamic_shapes=(dict.fromkeys(axes, torch.export.Dim.DYNAMIC), ), strict=True)
+    small_constants.keep(exported)
+    program: Any = torch.onnx.export(exported, verbose=False, **names)
     shape = program.model.graph.inputs[0].shape
     program.rename_axes({shape[axis]: name for axis, name in axes.items()})
     program.save(file, external_data=False)

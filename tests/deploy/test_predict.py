@@ -161,6 +161,17 @@ def test_bad_files(tmp_path):
         write(tmp_path / 'wrong.onnx', DETECTOR, layout='hwc')
 
 
+@pytest.mark.parametrize(('option', 'value', 'error'), [
+    ('--score-thr', 'nan', '--score-thr must be from 0 to 1, got nan'),
+    ('--score-thr', '30', '--score-thr must be from 0 to 1, got 30.0'),
+    ('--threads', '-1', '--threads must not be negative, got -1')])
+def test_bad_options(option, value, error, photos, tmp_path):
+    done = predict(write(tmp_path / 'model.onnx', DETECTOR), photos, '--out', tmp_path / 'out',
+                   f'{option}={value}')
+    assert done.returncode == 2 and error in done.stderr
+    assert not (tmp_path / 'out').exists()
+
+
 @pytest.mark.parametrize('image', [
     np.zeros((4, 5), np.uint8), np.zeros((4, 5, 4), np.uint8), np.zeros((4, 5, 3), np.float32),
     np.zeros((0, 5, 3), np.uint8)], ids=['grey', 'alpha', 'float', 'empty'])

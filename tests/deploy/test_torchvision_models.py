@@ -98,6 +98,7 @@ def test_segmenter(upsampling, data_root, tmp_path):
         if 'logits.weight' in name:
             nn.init.normal_(parameter, std=0.1)
     seen = list(images.load(data_root / 'camvid/img_dir/val', 2))
+    seen.append(np.zeros((90, 120, 3), np.uint8))  # where contrast is zero
     metadata = export(model, tmp_path / 'model.onnx', CLASSES, seen)
     assert metadata.size is None and metadata.resized == 'scale=(0.4, 0.4)'
     session = Session(tmp_path / 'model.onnx', threads=1)
@@ -127,6 +128,8 @@ def test_what_cannot_be_exported(tmp_path):
         export(model, tmp_path / 'model.onnx', CLASSES, images.make())
     with pytest.raises(ValueError, match='no images to check the file on'):
         export(model, tmp_path / 'model.onnx', CLASSES, [])
+    with pytest.raises(FileNotFoundError, match='there is no folder .*none'):
+        export(model, tmp_path / 'none/model.onnx', CLASSES, images.make())
     masks = detection.MaskRCNN(backbone(), 3, rpn_anchor_generator=ANCHORS, box_roi_pool=POOL,
                                mask_roi_pool=POOL)
     with pytest.raises(CannotExport, match='MaskRCNN with masks or key points cannot be exported'):
