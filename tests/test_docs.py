@@ -75,7 +75,8 @@ def test_commands_are_understood(command, folder, monkeypatch, data_root):
     if script == 'tools/experiments.py':
         assert arguments[0] in module.EXPERIMENTS
         return
-    module = importlib.import_module(module.main.__module__)  # in the package, of a thin script
+    if hasattr(module, 'main'):  # in the package, of a thin script
+        module = importlib.import_module(module.main.__module__)
     parse = getattr(module, 'parse_args', None)
     args = parse() if parse else None
     monkeypatch.chdir(ROOT)

@@ -63,8 +63,16 @@ def part_plot(results: dict, part: str) -> Plot:
     """The mean of every class or object size as bars."""
     groups = means(results, part)
     height = 1 + len(groups) * (0.14 + 0.1 * len(results['arms']))
-    return Plot('Mean over the seeds', draw(_bars, height, results, groups),
+    return Plot('Mean over the seeds',
+                draw(_bars, height, results, groups, part_measure(results, part)),
                 'The numbers are in the table.')
+
+
+def part_measure(results: dict, part: str) -> str:
+    """What is measured of each class or object size, whatever the metric of all together."""
+    if results['unit'] == 'percent':  # mmseg's
+        return 'IoU'
+    return 'AP' if part == 'per_class' else 'mAP'
 
 
 def draw(plot: Callable[..., None], height: float, results: dict, *arguments: object) -> str:
@@ -178,7 +186,8 @@ def _times(axes: Axes, results: dict, times: dict[str, float]) -> None:
     _rows(axes, list(times))
 
 
-def _bars(axes: Axes, results: dict, groups: dict[str, dict[str, float | None]]) -> None:
+def _bars(axes: Axes, results: dict, groups: dict[str, dict[str, float | None]],
+          measure: str) -> None:
     colors = colors_of(results)
     thick = 0.8 / len(colors)
     for i, (variant, color) in enumerate(colors.items()):
@@ -186,6 +195,6 @@ def _bars(axes: Axes, results: dict, groups: dict[str, dict[str, float | None]])
                              for row, group in enumerate(groups.values())))
         axes.barh(rows, [np.nan if value is None else value for value in values], thick,
                   color=color, label=short(variant))
-    axes.set_xlabel(f'{results["metric"]}, %')
+    axes.set_xlabel(f'{measure}, %')
     _rows(axes, list(groups))
     legend(axes)

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from dsnet_mm.comparison.figures import SCALE, Plot, difference, means, part_plot, plots
+from dsnet_mm.comparison.figures import (SCALE, Plot, difference, means, part_measure, part_plot,
+                                         plots)
 from dsnet_mm.comparison.intervals import breakdown, paired, verdict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -197,7 +198,7 @@ def markdown(results: dict) -> str:
         lines += [f'## {PAIRS}', '', *markdown_table(pairs), '']
     for title, part in PARTS.items():
         if means(results, part):
-            lines += [f'## {title}', '', f'{escape(results["metric"])} in percent: {PART_NOTE}.',
+            lines += [f'## {title}', '', f'{part_measure(results, part)} in percent: {PART_NOTE}.',
                       '', *markdown_table(part_table(results, part)), '']
     lines += ['## How it was run', '', *(f'- {escape(key)}: {escape(value)}'
                                          for key, value in provenance(results))]
@@ -217,7 +218,8 @@ def escape(text: str) -> str:
 
 def html(results: dict, images: Sequence[dict]) -> str:
     """The report as one HTML file that needs no others."""
-    parts = [(title, image(part_plot(results, part)), part_table(results, part))
+    parts = [(title, part_measure(results, part), image(part_plot(results, part)),
+              part_table(results, part))
              for title, part in PARTS.items() if means(results, part)]
     return render(
         results=results, compared=compared(results), summary=summary(results),

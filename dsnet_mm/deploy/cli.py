@@ -27,7 +27,7 @@ those of the small image (h, w):
 - Other models: ``output_0``, ``output_1``, ..., as they come.
 
 The file is checked in onnxruntime against PyTorch at several sizes, and not written where any
-output differs by more than 1e-4 of its range. Needs ``pip install 'dsnet-mm[export]'`` and a
+output differs by more than 1e-4 of its range. Needs ``pip install '.[export]'`` and a
 PyTorch newer than 2.9; for deformable convolution, as in CenterNet, an onnxruntime newer than 1.23,
 which Python 3.10 does not have, and no compiled operators in mmcv.
 """
