@@ -58,7 +58,7 @@ def unet(channels: int, head: str = 'model__decode_head') -> dict[str, int]:
 
 
 def at_rate(name: str, factor: float) -> str:
-    """A variant: a resizer that learns at this multiple of the model's rate."""
+    """A variant: a published resizer that learns at this multiple of the model's rate."""
     options = {RESIZER: VARIANTS[name],
                'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult': factor}
     return f'{name}-{factor:g}={options}'
@@ -113,12 +113,15 @@ EXPERIMENTS = {
     # Other learned resizers at three rates, trained on 16 of DRIVE's training images and compared
     # on the other four.
     'peers-rates': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--seeds', '0',
-                     '--variants', *(at_rate(name, factor) for name in
-                                     ('muller', 'talebi-milanfar', 'downsizenet')
+                     '--variants', *(at_rate(name, factor)
+                                     for name in ('muller', 'talebi-milanfar')
                                      for factor in (0.1, 0.3, 1)), '--cfg-options',
                      'train_dataloader.dataset.indices=16', 'val_dataloader.dataset.indices=-4',
                      'val_dataloader.dataset.data_prefix.img_path=images/training',
                      'val_dataloader.dataset.data_prefix.seg_map_path=annotations/training']],
+    'peers': [['configs/mini/unet_drive.py', *DRIVE, '--variants', 'bilinear', 'antialias',
+               'area', 'bicubic', 'downsizenet', 'downsizenet-v2', at_rate('muller', 1),
+               at_rate('talebi-milanfar', 1)]],
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
