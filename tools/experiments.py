@@ -121,7 +121,7 @@ EXPERIMENTS = {
                      'val_dataloader.dataset.data_prefix.seg_map_path=annotations/training']],
     'peers': [['configs/mini/unet_drive.py', *DRIVE, '--variants', 'bilinear', 'antialias',
                'area', 'bicubic', 'downsizenet', 'downsizenet-v2', at_rate('muller', 1),
-               at_rate('talebi-milanfar', 1)]],
+               at_rate('talebi-milanfar', 0.3)]],
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
