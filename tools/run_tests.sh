@@ -11,4 +11,4 @@ if [ "${1:-}" = --stack ]; then
     shift 2
 fi
 bash tools/setup_env.sh "${stack[@]}" test
-exec ".venv${stack[1]:+-${stack[1]}}/bin/python" -m pytest -n 2 --dist loadfile "$@"
+exec ".venv${stack[1]:+-${stack[1]}}/bin/python" -m pytest -n 2 --dist loadfile --durations 20 "$@"
