@@ -6,8 +6,15 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from dsnet_mm.comparison.figures import (SCALE, Plot, difference, means, part_measure, part_plot,
-                                         plots)
+from dsnet_mm.comparison.figures import (
+    SCALE,
+    Plot,
+    difference,
+    means,
+    part_measure,
+    part_plot,
+    plots,
+)
 from dsnet_mm.comparison.intervals import breakdown, paired, verdict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
