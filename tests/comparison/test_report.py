@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from dsnet_mm.comparison.intervals import paired, summarize
-from dsnet_mm.comparison.report import report_table, summary_table, write_reports
+from dsnet_mm.comparison.report import markdown, report_table, summary_table, write_reports
 
 import cv2
 import numpy as np
@@ -146,6 +146,15 @@ def test_percent_is_not_scaled(results):
             for arm, seeds in VALUES.items()}
     percent = dict(make_results(arms, failed=(('area', 2), )), unit='percent')
     assert report_table(percent) == report_table(results)
+
+
+def test_parts_have_a_measure_of_their_own(results):
+    """Of classes and sizes AP is measured, whatever the metric of all together."""
+    results['metric'] = 'pascal_voc/pooled_AP50'
+    text = markdown(results)
+    assert '## Object sizes\n\nmAP in percent' in text and '## Classes\n\nAP in percent' in text
+    results.update(metric='mIoU', unit='percent')
+    assert '## Classes\n\nIoU in percent' in markdown(results)
 
 
 def test_both_reports_have_the_same_tables(results, tmp_path):
