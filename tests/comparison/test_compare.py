@@ -271,6 +271,7 @@ def make_squares(folder: Path, number: int) -> None:
         cv2.imwrite(str(folder / f'labels/{index}.png'), labels)
 
 
+@pytest.mark.slow
 def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monkeypatch):
     """One variant does not see the right half of the images."""
     (tmp_path / 'planted.py').write_text(PLANTED)
