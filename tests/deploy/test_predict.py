@@ -250,7 +250,7 @@ def test_an_interrupt_keeps_what_is_done(photos, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, printed = process.communicate()
-    assert process.returncode == 1 and 'Traceback' not in printed
+    assert process.returncode == 1 and 'Traceback' not in printed, printed
     [done] = re.findall(r'Interrupted.*\n(\d+) of 2000 files predicted', printed)
     found = json.loads((out / 'results.json').read_text())
     assert 2 * int(done) <= len(found) <= 2 * int(done) + 2 and 10 <= int(done) < 2000
