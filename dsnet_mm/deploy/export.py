@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.config import resolve, scope_of
-from dsnet_mm.deploy import adaptive_pooling, package, small_constants, suppression
+from dsnet_mm.deploy import adaptive_pooling, package, suppression
 from dsnet_mm.deploy.check import check
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.graph import Graph, test_pipeline
 from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
+from dsnet_mm.deploy.translation import to_onnx
 from dsnet_mm.files import atomic_write, check_output
 
 import numpy as np
@@ -116,15 +117,10 @@ def translate(program: torch.export.ExportedProgram, graph: Graph, metadata: Met
     Raises:
         CannotExport: If PyTorch cannot translate it.
     """
-    small_constants.keep(program)
+    axes = open_axes(metadata.layout, metadata.size)
     with explained(graph):
-        translated: Any = torch.onnx.export(
-            program, input_names=['images'], output_names=list(graph.names), opset_version=opset,
-            verbose=False, custom_translation_table={
-                **suppression.TRANSLATIONS, **adaptive_pooling.TRANSLATIONS})
-    shape = translated.model.graph.inputs[0].shape
-    translated.rename_axes({shape[axis]: name for axis, name in open_axes(
-        metadata.layout, metadata.size).items()})
+        translated = to_onnx(program, graph.names, axes, opset, custom_translation_table={
+            **suppression.TRANSLATIONS, **adaptive_pooling.TRANSLATIONS})
     translated.model.metadata_props.update(metadata.to_properties())
     return translated
 

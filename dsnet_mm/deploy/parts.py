@@ -3,9 +3,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.deploy import small_constants
 from dsnet_mm.deploy.errors import Disagrees
 from dsnet_mm.deploy.frame import prepare
+from dsnet_mm.deploy.translation import to_onnx
 from dsnet_mm.files import atomic_write
 from dsnet_mm.resizers import OutputSize
 
@@ -91,15 +91,11 @@ def export(graph: Resizing | Pipeline, reference: Callable[[Tensor], object], ou
         Disagrees: If it does not agree. There is no file then.
     """
     images = torch.zeros(2, 3, 200, 240, dtype=dtype)
-    anything = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    axes = {0: 'batch', 2: 'height', 3: 'width'}
+    anything = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
     exported = torch.export.export(graph, (images, ), dynamic_shapes=(anything, ), strict=True)
-    small_constants.keep(exported)
     # 20: deformable convolution came with 19.
-    program: Any = torch.onnx.export(
-        exported, input_names=['images'], output_names=list(graph.names), opset_version=20,
-        verbose=False)
-    shape = program.model.graph.inputs[0].shape
-    program.rename_axes(dict(zip((shape[0], shape[2], shape[3]), ('batch', 'height', 'width'))))
+    program = to_onnx(exported, graph.names, axes, opset=20)
     with atomic_write(out) as unchecked:
         program.save(unchecked, external_data=False)
         for number, height, width in SIZES:

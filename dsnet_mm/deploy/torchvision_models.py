@@ -5,11 +5,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.deploy import small_constants
 from dsnet_mm.deploy.compare import Results, compare
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.metadata import Metadata, colours, versions
 from dsnet_mm.deploy.session import Session
+from dsnet_mm.deploy.translation import to_onnx
 from dsnet_mm.files import atomic_write, check_output
 from dsnet_mm.transforms import DownsizeRCNNTransform, DownsizeSegmentation
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB
+OPSET = 18
 
 
 class Detector(nn.Module):
@@ -158,23 +159,18 @@ def export(model: nn.Module, out: str | Path, classes: Sequence[str],
 
 
 def _write(graph: Detector | Segmenter, image: Tensor, file: Path) -> None:
-    names: dict[str, Any] = dict(input_names=['images'], output_names=list(graph.names),
-                                 opset_version=18)
     if isinstance(graph, Detector):  # torch.export does not take its lists of boxes
-        torch.onnx.register_custom_op_symbolic('aten::threshold', _threshold, 18)
+        torch.onnx.register_custom_op_symbolic('aten::threshold', _threshold, OPSET)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # sizes become constants, as they shall
-            torch.onnx.export(graph, (image, ), file, dynamo=False, **names)
+            torch.onnx.export(graph, (image, ), file, dynamo=False, input_names=['images'],
+                              output_names=list(graph.names), opset_version=OPSET)
         return
     axes = dict(enumerate(('batch', 'height', 'width')))
     exported = torch.export.export(
         graph, (image.expand(2, -1, -1, -1), ),
         dynamic_shapes=(dict.fromkeys(axes, torch.export.Dim.DYNAMIC), ), strict=True)
-    small_constants.keep(exported)
-    program: Any = torch.onnx.export(exported, verbose=False, **names)
-    shape = program.model.graph.inputs[0].shape
-    program.rename_axes({shape[axis]: name for axis, name in axes.items()})
-    program.save(file, external_data=False)
+    to_onnx(exported, graph.names, axes, OPSET).save(file, external_data=False)
 
 
 def _threshold(graph: Any, values: Any, threshold: Any, value: Any) -> Any:
