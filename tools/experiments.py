@@ -80,6 +80,8 @@ LARGER_GUIDED = blurred('antialias-larger', model__decode_head__guided=False,
 # A wider U-Net, which takes as long as the lighter one with DownsizeNetV2 and the guide.
 WIDER_GUIDED = blurred('antialias-wider', model__decode_head__guided=False,
                        **unet(28, 'model__decode_head__head'))
+BESIDE_WIDER = ['configs/mini/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
+                'bilinear+bilinear', 'downsizenet-v2+guided', WIDER_GUIDED]
 MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 'epoch_24')
 UNET_CAMVID = 'configs/mini/unet_camvid.py'
@@ -125,12 +127,8 @@ EXPERIMENTS = {
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
                 'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
-    'guided-size': [['configs/mini/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
-                     'bilinear+bilinear', 'downsizenet-v2+guided', WIDER_GUIDED,
-                     '--sizes', '0.2', '0.3']],
-    'guided-half': [['configs/mini/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
-                     'bilinear+bilinear', 'downsizenet-v2+guided', WIDER_GUIDED,
-                     '--cfg-options', 'model.data_preprocessor.scale=0.5']],
+    'guided-size': [[*BESIDE_WIDER, '--sizes', '0.2', '0.3']],
+    'guided-half': [[*BESIDE_WIDER, '--cfg-options', 'model.data_preprocessor.scale=0.5']],
     'guided-heavy': [['configs/mini/unet-guided-heavy_drive.py', '--metric', 'IoU/vessel',
                       '--variants', LARGER_GUIDED, 'downsizenet-v2+guided']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
