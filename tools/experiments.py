@@ -159,9 +159,11 @@ EXPERIMENTS = {
     'cards-frozen': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=16', 'train_cfg.val_interval=8',
                       '--train', 'resizer', '--from',
                       checkpoint('cards', DETECTOR_CARDS[0], 'epoch_40', '{seed}')]],
+    'bccd': [['configs/mini/atss-mobilenetv2_bccd.py', *DETECTOR]],
     'fod': [[*DETECTOR_FOD, 'train_cfg.max_epochs=8', 'train_cfg.val_interval=4']],
     'fod-finetune': [[*DETECTOR_FOD, *GENTLY, '--finetune', '--from',
-                      checkpoint('fod', DETECTOR_FOD[0], 'epoch_8')]],
+                      checkpoint('fod', DETECTOR_FOD[0], 'epoch_8'), '--variants', 'bilinear',
+                      'antialias', 'downsizenet-v2', 'downsizenet-v2-antialias']],
     # The same model moves to an even smaller input.
     'fod-smaller': [[*DETECTOR_FOD, *GENTLY, 'model.data_preprocessor.target_size=(64,64)',
                      '--finetune', '--from', checkpoint('fod', DETECTOR_FOD[0], 'epoch_8')]],
