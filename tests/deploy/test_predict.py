@@ -253,6 +253,7 @@ def test_an_interrupt_keeps_what_is_done(photos, tmp_path):
     assert process.returncode == 1 and 'Traceback' not in printed, printed
     [done] = re.findall(r'Interrupted.*\n(\d+) of 2000 files predicted', printed)
     found = json.loads((out / 'results.json').read_text())
-    assert 2 * int(done) <= len(found) <= 2 * int(done) + 2 and 10 <= int(done) < 2000
+    # The tenth file can be there before it is counted.
+    assert 2 * int(done) <= len(found) <= 2 * int(done) + 2 and 9 <= int(done) < 2000
     again = predict(file, many, '--out', out)
     assert again.returncode == 2 and 'results.json exists already: give --overwrite' in again.stderr
