@@ -34,7 +34,8 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise ImportError(
             f'dsnet_mm.{name} needs {module.requires}, but {error.name!r} is not installed: '
-            "pip install 'dsnet-mm[onedl]' (or 'dsnet-mm[openmmlab]' for the original packages)"
+            "in dsnet_mm's folder, pip install '.[onedl]' (or '.[openmmlab]' for the original "
+            'packages)'
         ) from error
 
 

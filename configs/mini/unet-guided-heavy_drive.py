@@ -1,5 +1,4 @@
-# mmseg's U-Net at its own width, 18 G multiply-adds for 176x176 pixels: the guide takes a sixth of
-# the time.
+# mmseg's U-Net at its own width, 18 G multiply-adds for 176x176 pixels.
 _base_ = ['./unet-guided_drive.py']
 
 model = dict(
