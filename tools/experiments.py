@@ -64,13 +64,24 @@ def at_rate(name: str, factor: float) -> str:
     return f'{name}-{factor:g}={options}'
 
 
+def iterations(number: int) -> list[str]:
+    """The options that train for so many iterations."""
+    return [f'{option}={number}' for option in
+            ('train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.1.end')]
+
+
 FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
 DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
+UNET = 'configs/mini/unet_drive.py'
+# Learning on: at a third of the model's rate, and at the same rate of the resizer.
+SMALLER = ['--variants', 'bilinear', 'antialias', 'downsizenet-v2', '--cfg-options',
+           *iterations(200), 'optim_wrapper.optimizer.lr=0.001',
+           'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']
 # An image that takes the wide U-Net as long as DownsizeNetV2 and a smaller one: with padding
 # 184x184 pixels instead of 176x176. Its crops of 331 pixels are 104.
 LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.315,
                  train_dataloader__dataset__pipeline__2__crop_size=(331, 331))
-# The same before a heavier U-Net: 176x184 pixels, which take more time than DownsizeNetV2.
+# The same before a heavier U-Net: 184x176 pixels, which take more time than DownsizeNetV2.
 LARGER_HEAVY = blurred('antialias-larger', model__data_preprocessor__scale=0.3115,
                        train_dataloader__dataset__pipeline__2__crop_size=(334, 334))
 # Before mmseg's own U-Net: 200x192 pixels, which take more time than DownsizeNetV2 and the guide.
@@ -103,30 +114,39 @@ GENTLY = ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
 
 EXPERIMENTS = {
     # Thin structures: a small model, and one as heavy as the paper's lighter ones.
-    'drive': [['configs/mini/unet_drive.py', *DRIVE, '--variants', 'bilinear', 'antialias',
+    'drive': [[UNET, *DRIVE, '--variants', 'bilinear', 'antialias',
                'downsizenet-v2', blurred('antialias-wider', **unet(18))],
               ['configs/mini/unet-wide_drive.py', *DRIVE, '--variants', LARGER, 'downsizenet-v2',
                'antialias', 'bilinear'],
               ['configs/mini/unet-heavy_drive.py', *DRIVE, '--variants', LARGER_HEAVY,
                'downsizenet-v2']],
+    # The small model again, beside a larger image that takes as long as DownsizeNetV2.
+    'drive-larger': [[UNET, *DRIVE, '--variants', LARGER, 'downsizenet-v2', 'bilinear']],
+    # A model of the whole image learns on at 0.3; the resizer alone learns before models of 0.3.
+    'drive-full': [[UNET, '--metric', 'IoU/vessel', '--seeds', '0', '--variants', 'bilinear',
+                    '--cfg-options', 'model.data_preprocessor.scale=1', *iterations(400)]],
+    'drive-finetune': [[UNET, *DRIVE, *SMALLER, '--finetune', '--from',
+                        checkpoint('drive-full', UNET, 'iter_400')]],
+    'drive-frozen': [[UNET, *DRIVE, *SMALLER, '--train', 'resizer', '--from',
+                      checkpoint('drive-larger', UNET, 'iter_600', '{seed}')]],
     # What a smaller input costs, and how much of it comes back.
-    'size': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--variants', 'bilinear',
+    'size': [[UNET, '--metric', 'IoU/vessel', '--variants', 'bilinear',
               'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.3', '0.4']],
     # Other learned resizers at three rates, trained on 16 of DRIVE's training images and compared
     # on the other four.
-    'peers-rates': [['configs/mini/unet_drive.py', '--metric', 'IoU/vessel', '--seeds', '0',
+    'peers-rates': [[UNET, '--metric', 'IoU/vessel', '--seeds', '0',
                      '--variants', *(at_rate(name, factor)
                                      for name in ('muller', 'talebi-milanfar')
                                      for factor in (0.1, 0.3, 1)), '--cfg-options',
                      'train_dataloader.dataset.indices=16', 'val_dataloader.dataset.indices=-4',
                      'val_dataloader.dataset.data_prefix.img_path=images/training',
                      'val_dataloader.dataset.data_prefix.seg_map_path=annotations/training']],
-    'peers': [['configs/mini/unet_drive.py', *DRIVE, '--variants', 'bilinear', 'antialias',
+    'peers': [[UNET, *DRIVE, '--variants', 'bilinear', 'antialias',
                'area', 'bicubic', 'downsizenet', 'downsizenet-v2', at_rate('muller', 1),
                at_rate('talebi-milanfar', 0.3)]],
     # And the way back up.
     'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
-                'downsizenet-v2+guided', 'antialias+guided', 'downsizenet-v2+bilinear']],
+                'downsizenet-v2+guided']],
     'guided-size': [[*BESIDE_WIDER, '--sizes', '0.2', '0.3']],
     'guided-half': [[*BESIDE_WIDER, '--cfg-options', 'model.data_preprocessor.scale=0.5']],
     'guided-heavy': [['configs/mini/unet-guided-heavy_drive.py', '--metric', 'IoU/vessel',
@@ -135,20 +155,19 @@ EXPERIMENTS = {
     # behind bilinear interpolation.
     'camvid': [[MOBILENET, *FIVE_SEEDS, *OURS]],
     'camvid-finetune': [[MOBILENET, '--finetune', '--from', MOBILENET_CHECKPOINT, '--cfg-options',
-                         'train_cfg.max_epochs=4', *OURS]],
+                         'train_cfg.max_epochs=4', '--variants', 'bilinear', 'downsizenet-v2',
+                         'antialias']],
     # Guided upsampling alone learns, then all does: each seed has its own trained model.
     'camvid-guided': [[GUIDED_MOBILENET, '--train', 'resizer', *LEARN_ON, '--variants',
                        'bilinear+bilinear', 'bilinear+guided']],
     'camvid-guided-finetune': [[GUIDED_MOBILENET, '--finetune', *LEARN_ON, '--variants',
                                 'bilinear+bilinear', 'bilinear+guided', 'downsizenet-v2+guided']],
     # Labels at high resolution: from random weights, and learning on from there.
-    'camvid-unet': [[UNET_CAMVID, *FIVE_SEEDS, '--variants', 'bilinear', 'downsizenet-v2',
-                     'antialias']],
+    'camvid-unet': [[UNET_CAMVID, '--variants', 'bilinear', 'downsizenet-v2']],
     'camvid-unet-finetune': [[
         UNET_CAMVID, '--finetune', '--from', checkpoint('camvid-unet', UNET_CAMVID, 'iter_1200'),
         *FIVE_SEEDS, '--variants', 'bilinear', 'downsizenet-v2', 'antialias', '--cfg-options',
-        'train_cfg.max_iters=300', 'train_cfg.val_interval=300', 'param_scheduler.1.end=300',
-        'optim_wrapper.optimizer.lr=0.001',
+        *iterations(300), 'optim_wrapper.optimizer.lr=0.001',
         'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']],
     # A detector on images of 96x96 pixels: from ImageNet's weights, and learning on from one that
     # was trained behind bilinear interpolation.
