@@ -1,5 +1,5 @@
-"""Times resizers, alone or in front of the paper's pipelines, upsampling, and exported files, in
-turns.
+"""Times resizers, alone or in front of the paper's pipelines or a config's model, upsampling, and
+exported files, in turns.
 
 Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON.
 """
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from dsnet_mm.benchmarking import pipelines, report, resizers, upsampling
-from dsnet_mm.benchmarking.complexity import PIPELINES
+from dsnet_mm.benchmarking.complexity import CONFIGS, PIPELINES
 
 import torch
 from mmengine.logging import MMLogger
@@ -36,6 +36,10 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='three rounds; resizers without the largest images')
     parser.add_argument('--pipelines', nargs='+', choices=PIPELINES, default=list(PIPELINES),
                         metavar='NAME', help=f'some of {", ".join(PIPELINES)} (default: all)')
+    parser.add_argument('--config', type=Path, help='with pipelines: the model of this config, '
+                        'which has a Downsize... preprocessor, instead of the paper\'s')
+    parser.add_argument('--size', nargs=2, type=int, default=(300, 300), metavar=('H', 'W'),
+                        help='with --config: of the image before it is resized (default: 300 300)')
     parser.add_argument('--images', type=Path, metavar='DIR',
                         help='with files: eight images of this folder are timed')
     parser.add_argument('--pytorch', nargs=2, action='append', default=[],
@@ -54,6 +58,12 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
             parser.error('files need their names and --images DIR, and run on the CPU')
     elif args.files or args.images or args.pytorch:
         parser.error(f'only files have names, --images and --pytorch, {args.what} have not')
+    if args.config is not None and args.what != 'pipelines':
+        parser.error(f'--config goes with pipelines, not with {args.what}')
+    if args.config is not None and not args.config.is_file():
+        parser.error(f'--config {args.config}: there is no such file')
+    if min(args.size) < 1:
+        parser.error(f'--size must be positive, got {args.size}')
     if args.quick:
         args.rounds = 3
     return args
@@ -87,8 +97,12 @@ def main(arguments: list[str] | None = None) -> int:
                           args.threads)
         total = files.measurements(args.files, args.pytorch, args.rounds)
     else:
-        measure = partial(pipelines.measure, args.pipelines, *settings)
-        total = pipelines.measurements(args.pipelines, args.rounds)
+        models = {name: (CONFIGS / path, size) for name, (path, size) in PIPELINES.items()
+                  if name in args.pipelines}
+        if args.config is not None:
+            models = {args.config.stem: (args.config, tuple(args.size))}
+        measure = partial(pipelines.measure, models, *settings)
+        total = pipelines.measurements(models, args.rounds)
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'
                if device.type == 'cuda' else f'{platform.machine()}, {args.threads} threads')
     rows: list[dict] = []
@@ -102,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
                         f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
                 write(args, rows, text)
     except (OSError, ValueError) as error:
-        if args.what != 'files':
+        if args.what != 'files' and args.config is None:
             raise
         raise SystemExit(str(error)) from error
     print(text)

@@ -1,9 +1,10 @@
-"""The paper's seven pipelines behind bilinear and learned resizers: our Table 9."""
+"""Whole models behind bilinear and learned resizers: our Table 9."""
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
-from dsnet_mm.benchmarking.complexity import CONFIGS, PIPELINES, build
+from dsnet_mm.benchmarking.complexity import build
 from dsnet_mm.benchmarking.resizers import RESIZERS
 from dsnet_mm.benchmarking.timing import interleaved, quartiles
 from dsnet_mm.registry import build_resizer
@@ -22,32 +23,41 @@ MODES = ('forward', 'train')
 TRAIN_BATCH = 2
 
 
-def measurements(names: list[str], rounds: int) -> int:
+Models = dict[str, tuple[Path, tuple[int, int]]]
+
+
+def measurements(models: Models, rounds: int) -> int:
     """The number of calls of ``done`` by :func:`measure`."""
-    return (rounds + 1) * len(NAMES) * len(MODES) * len(names)
+    return (rounds + 1) * len(NAMES) * len(MODES) * len(models)
 
 
-def measure(names: list[str], rounds: int, threads: int, device: torch.device,
+def measure(models: Models, rounds: int, threads: int, device: torch.device,
             done: Callable[[], None]) -> Iterator[list[dict]]:
-    """Times each pipeline behind each resizer.
+    """Times each model behind each resizer.
 
     ``forward`` is preprocessing and the network's forward pass, without decoding and suppression,
     whose time depends on the weights. ``train`` is a whole step of training.
 
     Args:
-        names (list[str]): Pipelines.
+        models (dict[str, tuple[Path, tuple[int, int]]]): Name, config, and height and width of an
+            image before it is resized.
         rounds (int): Measurements of each.
         threads (int): CPU threads.
         device (torch.device): Where to compute.
         done (Callable): Called after each measurement.
 
     Yields:
-        list[dict]: A row for each resizer of one pipeline and mode; the time is that of one image.
+        list[dict]: A row for each resizer of one model and mode; the time is that of one image.
+
+    Raises:
+        ValueError: If a model has no resizer.
     """
     torch.set_num_threads(threads)
-    for name in names:
-        path, size = PIPELINES[name]
-        model, scope = build(CONFIGS / path)
+    for name, (path, size) in models.items():
+        model, scope = build(path)
+        if not hasattr(model.data_preprocessor, 'resizer'):
+            raise ValueError(f'{path} has no resizer: give its data_preprocessor the type '
+                             'dsnet_mm.DownsizeDetDataPreprocessor or DownsizeSegDataPreProcessor')
         model = model.to(device)
         resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in NAMES}
         for mode in MODES:

@@ -110,7 +110,7 @@ def test_upsampling(tmp_path, monkeypatch):
 def test_pipelines(tmp_path, monkeypatch):
     small = {'CenterNet': ('mini/centernet_textures.py', (96, 128)),
              'DeepLabv3+': ('mini/deeplabv3plus_textures.py', (96, 128))}
-    monkeypatch.setattr(pipelines, 'PIPELINES', small)
+    monkeypatch.setattr(benchmark, 'PIPELINES', small)
     code = benchmark.main(['pipelines', '--quick', '--threads', '1', '--out', str(tmp_path),
                            '--pipelines', *small, '--json', str(tmp_path / 'rows.json')])
     rows = json.loads((tmp_path / 'rows.json').read_text())
@@ -119,6 +119,17 @@ def test_pipelines(tmp_path, monkeypatch):
     assert {(row['pipeline'], row['mode']) for row in rows} == {
         (name, mode) for name in small for mode in ('forward', 'train')}
     assert (tmp_path / 'pipelines.png').exists()
+
+
+def test_the_model_of_a_config(tmp_path, capsys):
+    config = ROOT / 'configs/mini/unet_cracks.py'
+    assert benchmark.main(['pipelines', '--quick', '--threads', '1', '--out', str(tmp_path),
+                           '--config', str(config), '--size', '80', '160']) == 0
+    printed = capsys.readouterr().out
+    assert '| unet_cracks, forward | ' in printed and '| unet_cracks, train | ' in printed
+    (tmp_path / 'fcn.py').write_text("_base_ = ['mmseg::_base_/models/fcn_unet_s5-d16.py']")
+    with pytest.raises(SystemExit, match='fcn.py has no resizer: give its data_preprocessor'):
+        benchmark.main(['pipelines', '--config', str(tmp_path / 'fcn.py')])
 
 
 def test_ratios_are_to_bilinear_at_the_same_size():
@@ -131,7 +142,10 @@ def test_ratios_are_to_bilinear_at_the_same_size():
     (['resizers', '--rounds', '0'], 'must be positive'),
     (['resizers', '--device', 'cuda'], 'finds no GPU'),
     (['limits'], 'invalid choice'),
-    (['pipelines', '--pipelines', 'YOLO'], 'YOLO')])
+    (['pipelines', '--pipelines', 'YOLO'], 'YOLO'),
+    (['pipelines', '--config', 'none.py'], 'none.py: there is no such file'),
+    (['pipelines', '--config', __file__, '--size', '0', '9'], 'size must be positive'),
+    (['resizers', '--config', __file__], '--config goes with pipelines')])
 def test_bad_arguments(arguments, message, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(SystemExit):
