@@ -100,11 +100,11 @@ def draw(image: np.ndarray, predictions: dict[str, Prediction],
         ax.set_title(title, fontsize=9)
 
     first = next(iter(predictions.values()))
-    show(0, 0, image, f'part of an image of {size[1]}×{size[0]}')
+    show(0, 0, image, f'part of an image of {size[0]}×{size[1]}')
     show(1, 0, colors(first._replace(found=first.truth)), 'ground truth')
     for column, (variant, prediction) in enumerate(predictions.items(), start=1):
         small = prediction.small
-        show(0, column, small, f'{variant}, {small.shape[1]}×{small.shape[0]}')
+        show(0, column, small, f'{variant}, {small.shape[0]}×{small.shape[1]}')
         show(1, column, colors(prediction), f'IoU of the whole image {prediction.iou:.1f}%')
     axes[1, 0].set_xlabel('white: found, red: missed, blue: wrong', fontsize=8)
     return figure

@@ -35,6 +35,10 @@ CAPTIONS = {
 }
 
 
+# Where the neighbours are, by the number of the last: two by two, and three by three.
+ARROWS = {3: '↖↗↙↘', 8: '↖↑↗←·→↙↓↘'}
+
+
 class Large(NamedTuple):
     """An image before it is resized.
 
@@ -110,7 +114,7 @@ def most_different(smalls: list[Tensor], large: Large) -> Sequence[float]:
 
 def draw_image(axes: Axes, image: Tensor, large: Large, title: str) -> None:
     axes.imshow(image_to_rgb(image), extent=large.extent)
-    axes.set_title(f'{title}, {image.shape[2]}×{image.shape[1]}', fontsize=10)
+    axes.set_title(f'{title}, {image.shape[1]}×{image.shape[2]}', fontsize=10)
 
 
 def draw_crop(axes: Axes, image: Tensor, large: Large, crop: Sequence[float]) -> None:
@@ -127,8 +131,8 @@ def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float
                         interpolation='nearest' if kind == 'argmax' else 'auto')
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
     bar.ax.tick_params(labelsize=8)
-    if kind == 'argmax' and highest == 3:
-        bar.set_ticks(range(4), labels='↖↗↙↘')
+    if kind == 'argmax' and highest in ARROWS:
+        bar.set_ticks(range(int(highest) + 1), labels=ARROWS[highest])
         bar.ax.tick_params(labelsize=12)
         bar.ax.invert_yaxis()
 
