@@ -144,8 +144,9 @@ def test_starts_as_antialiased_interpolation_at_half_the_size(h, w):
 
 @pytest.mark.parametrize('folder', ['bccd/JPEGImages', 'drive/images/training',
                                     'camvid/img_dir/val', 'fod/JPEGImages'])
-@pytest.mark.parametrize('scale', [0.6, 0.4, 0.25])
-def test_starts_at_other_ratios(folder, scale, data_root):
+@pytest.mark.parametrize('scale, share', [(0.6, 0.03), (0.4, 0.03), (0.25, 0.03), (0.2, 0.5),
+                                          (0.1, 0.8)])
+def test_starts_at_other_ratios(folder, scale, share, data_root):
     """How far its start is from interpolation, as a share of how far antialiasing moves it."""
     file = sorted((data_root / folder).iterdir())[0]
     images = torch.from_numpy(cv2.imread(str(file))).permute(2, 0, 1)[None].float()
@@ -155,7 +156,7 @@ def test_starts_at_other_ratios(folder, scale, data_root):
     moved = (smooth - crisp).abs().mean()
     started = {prior: DownsizeNetV2(prior=prior)(images, size).detach()
                for prior in DownsizeNetV2.PRIORS}
-    assert (started['bilinear'] - crisp).abs().mean() < 0.03 * moved
+    assert (started['bilinear'] - crisp).abs().mean() < share * moved
     assert (started['antialias'] - smooth).abs().mean() < 0.5 * moved
     assert (started['antialias'] - crisp).abs().mean() > 0.5 * moved
 
