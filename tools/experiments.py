@@ -64,6 +64,12 @@ def at_rate(name: str, factor: float) -> str:
     return f'{name}-{factor:g}={options}'
 
 
+def frozen(weights: str) -> str:
+    """A variant: a trained DownsizeNetV2 that stays as it is."""
+    resizer = dict(type='DownsizeNetV2', weights=weights)
+    return f'{weights}-frozen={ {RESIZER: resizer, "model.data_preprocessor.freeze": True} }'
+
+
 def iterations(number: int) -> list[str]:
     """The options that train for so many iterations."""
     return [f'{option}={number}' for option in
@@ -129,6 +135,11 @@ EXPERIMENTS = {
                         checkpoint('drive-full', UNET, 'iter_400')]],
     'drive-frozen': [[UNET, *DRIVE, *SMALLER, '--train', 'resizer', '--from',
                       checkpoint('drive-larger', UNET, 'iter_600', '{seed}')]],
+    # A trained resizer as it is, before a model of another width, and on other data.
+    'transfer': [['configs/mini/unet-wide_drive.py', '--metric', 'IoU/vessel', '--variants',
+                  'antialias', frozen('drive-unet')],
+                 ['configs/mini/unet_cracks.py', '--metric', 'IoU/crack', '--variants', 'bilinear',
+                  'antialias', frozen('drive-unet')]],
     # What a smaller input costs, and how much of it comes back.
     'size': [[UNET, '--metric', 'IoU/vessel', '--variants', 'bilinear',
               'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.3', '0.4']],
