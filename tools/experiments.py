@@ -123,7 +123,7 @@ EXPERIMENTS = {
     'drive': [[UNET, *DRIVE, '--variants', 'bilinear', 'antialias',
                'downsizenet-v2', blurred('antialias-wider', **unet(18))],
               ['configs/mini/unet-wide_drive.py', *DRIVE, '--variants', LARGER, 'downsizenet-v2',
-               'antialias', 'bilinear'],
+               'antialias'],
               ['configs/mini/unet-heavy_drive.py', *DRIVE, '--variants', LARGER_HEAVY,
                'downsizenet-v2']],
     # The small model again, beside a larger image that takes as long as DownsizeNetV2.
