@@ -33,7 +33,7 @@ site = Path(sys.argv[1])
 assert Path(dsnet_mm.__file__) == site / 'dsnet_mm/__init__.py', dsnet_mm.__file__
 assert Path(get_installed_path('dsnet_mm')) == site / 'dsnet_mm'
 assert (site / 'dsnet_mm/py.typed').is_file()
-assert pretrained.names() == ['bccd-refinedet', 'camvid-deeplabv3plus']
+assert pretrained.names() == ['bccd-refinedet', 'camvid-deeplabv3plus', 'drive-unet']
 dsnet_mm.DownsizeNet.from_pretrained('bccd-refinedet')
 for config in sys.argv[2:]:
     cfg = get_config('dsnet_mm::' + config.removeprefix('configs/'))

@@ -126,11 +126,12 @@ def save(net: nn.Module, file: str | Path, config: dict) -> None:
         file (str | Path): Ends with ``.safetensors``.
         config (dict): The network's arguments.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     config = {'type': type(net).__name__, **config}
+    # save_file() would make a file that nobody else may read.
     with atomic_write(file) as unfinished:
-        save_file(state, unfinished, {'dsnet_mm': json.dumps(config)})
+        unfinished.write_bytes(to_bytes(state, {'dsnet_mm': json.dumps(config)}))
 
 
 def _find(weights: str | Path) -> Path:
