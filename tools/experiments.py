@@ -79,14 +79,14 @@ def iterations(number: int) -> list[str]:
 FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
 DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
 UNET = 'configs/mini/unet_drive.py'
-# Learning on: at a third of the model's rate, and at the same rate of the resizer.
-SMALLER = ['--variants', 'bilinear', 'antialias', 'downsizenet-v2', '--cfg-options',
-           *iterations(200), 'optim_wrapper.optimizer.lr=0.001',
-           'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']
 # An image that takes the wide U-Net as long as DownsizeNetV2 and a smaller one: with padding
 # 184x184 pixels instead of 176x176. Its crops of 331 pixels are 104.
 LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.315,
                  train_dataloader__dataset__pipeline__2__crop_size=(331, 331))
+# Learning on: at a third of the model's rate, and at the same rate of the resizer.
+SMALLER = ['--variants', 'bilinear', 'antialias', 'downsizenet-v2', LARGER, '--cfg-options',
+           *iterations(200), 'optim_wrapper.optimizer.lr=0.001',
+           'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']
 # The same before a heavier U-Net: 184x176 pixels, which take more time than DownsizeNetV2.
 LARGER_HEAVY = blurred('antialias-larger', model__data_preprocessor__scale=0.3115,
                        train_dataloader__dataset__pipeline__2__crop_size=(334, 334))
