@@ -66,8 +66,9 @@ def at_rate(name: str, factor: float) -> str:
 
 def frozen(weights: str) -> str:
     """A variant: a trained DownsizeNetV2 that stays as it is."""
-    resizer = dict(type='DownsizeNetV2', weights=weights)
-    return f'{weights}-frozen={ {RESIZER: resizer, "model.data_preprocessor.freeze": True} }'
+    options = {RESIZER: dict(type='DownsizeNetV2', weights=weights),
+               'model.data_preprocessor.freeze': True}
+    return f'{weights}-frozen={options}'
 
 
 def iterations(number: int) -> list[str]:
