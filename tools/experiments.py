@@ -134,12 +134,13 @@ EXPERIMENTS = {
                     '--cfg-options', 'model.data_preprocessor.scale=1', *iterations(400)]],
     'drive-finetune': [[UNET, *DRIVE, *SMALLER, '--finetune', '--from',
                         checkpoint('drive-full', UNET, 'iter_400')]],
+    'drive-finetune-size': [[UNET, '--metric', 'IoU/vessel', *SMALLER, '--finetune', '--from',
+                             checkpoint('drive-full', UNET, 'iter_400'), '--variants', 'bilinear',
+                             'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.5']],
     'drive-frozen': [[UNET, *DRIVE, *SMALLER, '--train', 'resizer', '--from',
                       checkpoint('drive-larger', UNET, 'iter_600', '{seed}')]],
-    # A trained resizer as it is, before a model of another width, and on other data.
+    # A trained resizer as it is, before a model of another width.
     'transfer': [['configs/mini/unet-wide_drive.py', '--metric', 'IoU/vessel', '--variants',
-                  'antialias', frozen('drive-unet')],
-                 ['configs/mini/unet_cracks.py', '--metric', 'IoU/crack', '--variants', 'bilinear',
                   'antialias', frozen('drive-unet')]],
     # What a smaller input costs, and how much of it comes back.
     'size': [[UNET, '--metric', 'IoU/vessel', '--variants', 'bilinear',
