@@ -132,7 +132,7 @@ def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
     bar.ax.tick_params(labelsize=8)
     if kind == 'argmax' and highest in ARROWS:
-        bar.set_ticks(range(int(highest) + 1), labels=ARROWS[highest])
+        bar.set_ticks(range(int(highest) + 1), labels=ARROWS[int(highest)])
         bar.ax.tick_params(labelsize=12)
         bar.ax.invert_yaxis()
 
