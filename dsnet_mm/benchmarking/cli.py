@@ -36,7 +36,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='three rounds; resizers without the largest images')
     parser.add_argument('--pipelines', nargs='+', choices=PIPELINES, default=list(PIPELINES),
                         metavar='NAME', help=f'some of {", ".join(PIPELINES)} (default: all)')
-    parser.add_argument('--config', type=Path, help='with pipelines: the model of this config, '
+    parser.add_argument('--config', help='with pipelines: the model of this config, '
                         'which has a Downsize... preprocessor, instead of the paper\'s')
     parser.add_argument('--size', nargs=2, type=int, default=(300, 300), metavar=('H', 'W'),
                         help='with --config: of the image before it is resized (default: 300 300)')
@@ -60,8 +60,6 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f'only files have names, --images and --pytorch, {args.what} have not')
     if args.config is not None and args.what != 'pipelines':
         parser.error(f'--config goes with pipelines, not with {args.what}')
-    if args.config is not None and not args.config.is_file():
-        parser.error(f'--config {args.config}: there is no such file')
     if min(args.size) < 1:
         parser.error(f'--size must be positive, got {args.size}')
     if args.quick:
@@ -97,10 +95,11 @@ def main(arguments: list[str] | None = None) -> int:
                           args.threads)
         total = files.measurements(args.files, args.pytorch, args.rounds)
     else:
-        models = {name: (CONFIGS / path, size) for name, (path, size) in PIPELINES.items()
-                  if name in args.pipelines}
+        models: pipelines.Models = {
+            name: (CONFIGS / path, size) for name, (path, size) in PIPELINES.items()
+            if name in args.pipelines}
         if args.config is not None:
-            models = {args.config.stem: (args.config, tuple(args.size))}
+            models = {Path(args.config).stem: (args.config, tuple(args.size))}
         measure = partial(pipelines.measure, models, *settings)
         total = pipelines.measurements(models, args.rounds)
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'

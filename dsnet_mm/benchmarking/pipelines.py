@@ -23,7 +23,7 @@ MODES = ('forward', 'train')
 TRAIN_BATCH = 2
 
 
-Models = dict[str, tuple[Path, tuple[int, int]]]
+Models = dict[str, tuple[str | Path, tuple[int, int]]]
 
 
 def measurements(models: Models, rounds: int) -> int:
@@ -39,8 +39,8 @@ def measure(models: Models, rounds: int, threads: int, device: torch.device,
     whose time depends on the weights. ``train`` is a whole step of training.
 
     Args:
-        models (dict[str, tuple[Path, tuple[int, int]]]): Name, config, and height and width of an
-            image before it is resized.
+        models (dict[str, tuple[str | Path, tuple[int, int]]]): Name, config, and height and width
+            of an image before it is resized.
         rounds (int): Measurements of each.
         threads (int): CPU threads.
         device (torch.device): Where to compute.
