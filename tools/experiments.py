@@ -77,17 +77,22 @@ def iterations(number: int) -> list[str]:
             ('train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.1.end')]
 
 
+def learning_on(number: int) -> list[str]:
+    """The options that train a U-Net for so many more iterations, at a third of its rate; the
+    resizer learns at the rate that it had."""
+    return [*iterations(number), 'optim_wrapper.optimizer.lr=0.001',
+            'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']
+
+
 FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
 DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
+THREE = ['--variants', 'bilinear', 'antialias', 'downsizenet-v2']
 UNET = 'configs/mini/unet_drive.py'
+WHOLE_IMAGES = checkpoint('drive-full', UNET, 'iter_400')
 # An image that takes the wide U-Net as long as DownsizeNetV2 and a smaller one: with padding
 # 184x184 pixels instead of 176x176. Its crops of 331 pixels are 104.
 LARGER = blurred('antialias-larger', model__data_preprocessor__scale=0.315,
                  train_dataloader__dataset__pipeline__2__crop_size=(331, 331))
-# Learning on: at a third of the model's rate, and at the same rate of the resizer.
-SMALLER = ['--variants', 'bilinear', 'antialias', 'downsizenet-v2', LARGER, '--cfg-options',
-           *iterations(200), 'optim_wrapper.optimizer.lr=0.001',
-           'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']
 # The same before a heavier U-Net: 184x176 pixels, which take more time than DownsizeNetV2.
 LARGER_HEAVY = blurred('antialias-larger', model__data_preprocessor__scale=0.3115,
                        train_dataloader__dataset__pipeline__2__crop_size=(334, 334))
@@ -107,8 +112,7 @@ GUIDED_MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2-guided_camvid.py'
 LEARN_ON = ['--from', checkpoint('camvid', MOBILENET, 'epoch_24', '{seed}'), '--cfg-options',
             'train_cfg.max_epochs=4', 'train_cfg.val_interval=4', 'param_scheduler.0.end=20']
 # The resizer learns at the rate that it has before the U-Nets, 0.003.
-DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, '--variants', 'bilinear',
-            'antialias', 'downsizenet-v2', '--cfg-options',
+DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, *THREE, '--cfg-options',
             'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3',
             'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.decay_mult=0']
 DETECTOR_CARDS = ['configs/mini/atss-mobilenetv2_cards.py', *DETECTOR,
@@ -121,8 +125,7 @@ GENTLY = ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
 
 EXPERIMENTS = {
     # Thin structures: a small model, and one as heavy as the paper's lighter ones.
-    'drive': [[UNET, *DRIVE, '--variants', 'bilinear', 'antialias',
-               'downsizenet-v2', blurred('antialias-wider', **unet(18))],
+    'drive': [[UNET, *DRIVE, *THREE, blurred('antialias-wider', **unet(18))],
               ['configs/mini/unet-wide_drive.py', *DRIVE, '--variants', LARGER, 'downsizenet-v2',
                'antialias'],
               ['configs/mini/unet-heavy_drive.py', *DRIVE, '--variants', LARGER_HEAVY,
@@ -132,19 +135,19 @@ EXPERIMENTS = {
     # A model of the whole image learns on at 0.3; the resizer alone learns before models of 0.3.
     'drive-full': [[UNET, '--metric', 'IoU/vessel', '--seeds', '0', '--variants', 'bilinear',
                     '--cfg-options', 'model.data_preprocessor.scale=1', *iterations(400)]],
-    'drive-finetune': [[UNET, *DRIVE, *SMALLER, '--finetune', '--from',
-                        checkpoint('drive-full', UNET, 'iter_400')]],
-    'drive-finetune-size': [[UNET, '--metric', 'IoU/vessel', *SMALLER, '--finetune', '--from',
-                             checkpoint('drive-full', UNET, 'iter_400'), '--variants', 'bilinear',
-                             'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.5']],
-    'drive-frozen': [[UNET, *DRIVE, *SMALLER, '--train', 'resizer', '--from',
-                      checkpoint('drive-larger', UNET, 'iter_600', '{seed}')]],
+    'drive-finetune': [[UNET, *DRIVE, *THREE, LARGER, '--finetune', '--from', WHOLE_IMAGES,
+                        '--cfg-options', *learning_on(200)]],
+    'drive-finetune-size': [[UNET, '--metric', 'IoU/vessel', *THREE, '--sizes', '0.2', '0.5',
+                             '--finetune', '--from', WHOLE_IMAGES, '--cfg-options',
+                             *learning_on(200)]],
+    'drive-frozen': [[UNET, *DRIVE, *THREE, LARGER, '--train', 'resizer', '--from',
+                      checkpoint('drive-larger', UNET, 'iter_600', '{seed}'), '--cfg-options',
+                      *learning_on(200)]],
     # A trained resizer as it is, before a model of another width.
     'transfer': [['configs/mini/unet-wide_drive.py', '--metric', 'IoU/vessel', '--variants',
                   'antialias', frozen('drive-unet')]],
     # What a smaller input costs, and how much of it comes back.
-    'size': [[UNET, '--metric', 'IoU/vessel', '--variants', 'bilinear',
-              'antialias', 'downsizenet-v2', '--sizes', '0.2', '0.3', '0.4']],
+    'size': [[UNET, '--metric', 'IoU/vessel', *THREE, '--sizes', '0.2', '0.3', '0.4']],
     # Other learned resizers at three rates, trained on 16 of DRIVE's training images and compared
     # on the other four.
     'peers-rates': [[UNET, '--metric', 'IoU/vessel', '--seeds', '0',
@@ -180,8 +183,7 @@ EXPERIMENTS = {
     'camvid-unet-finetune': [[
         UNET_CAMVID, '--finetune', '--from', checkpoint('camvid-unet', UNET_CAMVID, 'iter_1200'),
         *FIVE_SEEDS, '--variants', 'bilinear', 'downsizenet-v2', 'antialias', '--cfg-options',
-        *iterations(300), 'optim_wrapper.optimizer.lr=0.001',
-        'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3']],
+        *learning_on(300)]],
     # A detector on images of 96x96 pixels: from ImageNet's weights, and learning on from one that
     # was trained behind bilinear interpolation.
     'cards': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=10']],
@@ -194,8 +196,8 @@ EXPERIMENTS = {
     'bccd': [['configs/mini/atss-mobilenetv2_bccd.py', *DETECTOR]],
     'fod': [[*DETECTOR_FOD, 'train_cfg.max_epochs=8', 'train_cfg.val_interval=4']],
     'fod-finetune': [[*DETECTOR_FOD, *GENTLY, '--finetune', '--from',
-                      checkpoint('fod', DETECTOR_FOD[0], 'epoch_8'), '--variants', 'bilinear',
-                      'antialias', 'downsizenet-v2', 'downsizenet-v2-antialias']],
+                      checkpoint('fod', DETECTOR_FOD[0], 'epoch_8'), *THREE,
+                      'downsizenet-v2-antialias']],
     # The same model moves to an even smaller input.
     'fod-smaller': [[*DETECTOR_FOD, *GENTLY, 'model.data_preprocessor.target_size=(64,64)',
                      '--finetune', '--from', checkpoint('fod', DETECTOR_FOD[0], 'epoch_8')]],

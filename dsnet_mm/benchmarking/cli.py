@@ -36,8 +36,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='three rounds; resizers without the largest images')
     parser.add_argument('--pipelines', nargs='+', choices=PIPELINES, default=list(PIPELINES),
                         metavar='NAME', help=f'some of {", ".join(PIPELINES)} (default: all)')
-    parser.add_argument('--config', help='with pipelines: the model of this config, '
-                        'which has a Downsize... preprocessor, instead of the paper\'s')
+    parser.add_argument('--config', help='with pipelines: the model of this config, which has a '
+                        "Downsize... preprocessor, instead of the paper's")
     parser.add_argument('--size', nargs=2, type=int, default=(300, 300), metavar=('H', 'W'),
                         help='with --config: of the image before it is resized (default: 300 300)')
     parser.add_argument('--images', type=Path, metavar='DIR',
@@ -95,11 +95,12 @@ def main(arguments: list[str] | None = None) -> int:
                           args.threads)
         total = files.measurements(args.files, args.pytorch, args.rounds)
     else:
-        models: pipelines.Models = {
-            name: (CONFIGS / path, size) for name, (path, size) in PIPELINES.items()
-            if name in args.pipelines}
+        models: pipelines.Models
         if args.config is not None:
             models = {Path(args.config).stem: (args.config, tuple(args.size))}
+        else:
+            models = {name: (CONFIGS / path, size) for name, (path, size) in PIPELINES.items()
+                      if name in args.pipelines}
         measure = partial(pipelines.measure, models, *settings)
         total = pipelines.measurements(models, args.rounds)
     machine = (f'{platform.machine()}, {torch.cuda.get_device_name(device)}'

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dsnet_mm.config import build_model, load_config, scope_of
 from dsnet_mm.models.guided_head import GuidedHead
+from dsnet_mm.preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import DownsizeNetV2
 
 import torch
@@ -74,9 +75,17 @@ def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int
 
 
 def build(path: str | Path) -> tuple[BaseModel, str | None]:
-    """Builds the model of a config, and returns it with its scope."""
+    """Builds the model of a config, and returns it with its scope.
+
+    Raises:
+        ValueError: If it has no resizer.
+    """
     cfg = load_config(str(path))
-    return revert_sync_batchnorm(build_model(cfg)), scope_of(cfg)
+    model = revert_sync_batchnorm(build_model(cfg))
+    if not isinstance(model.data_preprocessor, DownsizeMixin):
+        raise ValueError(f'{path} has no resizer: give its data_preprocessor the type '
+                         'dsnet_mm.DownsizeDetDataPreprocessor or DownsizeSegDataPreProcessor')
+    return model, scope_of(cfg)
 
 
 def row(name: str, path: str | Path, size: tuple[int, int]) -> str:

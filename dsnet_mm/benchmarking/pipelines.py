@@ -22,7 +22,6 @@ MODES = ('forward', 'train')
 # Batch normalisation needs more than one value per channel in training.
 TRAIN_BATCH = 2
 
-
 Models = dict[str, tuple[str | Path, tuple[int, int]]]
 
 
@@ -55,9 +54,6 @@ def measure(models: Models, rounds: int, threads: int, device: torch.device,
     torch.set_num_threads(threads)
     for name, (path, size) in models.items():
         model, scope = build(path)
-        if not hasattr(model.data_preprocessor, 'resizer'):
-            raise ValueError(f'{path} has no resizer: give its data_preprocessor the type '
-                             'dsnet_mm.DownsizeDetDataPreprocessor or DownsizeSegDataPreProcessor')
         model = model.to(device)
         resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in NAMES}
         for mode in MODES:

@@ -33,10 +33,8 @@ CAPTIONS = {
     'entropy': 'entropy of the weights',
     'distance': 'distance to the prior',
 }
-
-
-# Where the neighbours are, by the number of the last: two by two, and three by three.
-ARROWS = {3: '↖↗↙↘', 8: '↖↑↗←·→↙↓↘'}
+# Where the neighbours are, by their number: two by two, and three by three.
+ARROWS = {4: '↖↗↙↘', 9: '↖↑↗←·→↙↓↘'}
 
 
 class Large(NamedTuple):
@@ -125,14 +123,15 @@ def draw_crop(axes: Axes, image: Tensor, large: Large, crop: Sequence[float]) ->
 
 def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float) -> None:
     colors, low, high = matplotlib.colormaps[COLORMAPS[kind]], 0., highest
+    number = int(highest) + 1
     if kind == 'argmax':
-        colors, low, high = colors.resampled(int(highest) + 1), -0.5, highest + 0.5
+        colors, low, high = colors.resampled(number), -0.5, highest + 0.5
     shown = axes.imshow(values.numpy(), cmap=colors, vmin=low, vmax=high, extent=large.extent,
                         interpolation='nearest' if kind == 'argmax' else 'auto')
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
     bar.ax.tick_params(labelsize=8)
-    if kind == 'argmax' and highest in ARROWS:
-        bar.set_ticks(range(int(highest) + 1), labels=ARROWS[int(highest)])
+    if kind == 'argmax' and number in ARROWS:
+        bar.set_ticks(range(number), labels=ARROWS[number])
         bar.ax.tick_params(labelsize=12)
         bar.ax.invert_yaxis()
 
