@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 
 from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject

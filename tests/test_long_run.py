@@ -3,7 +3,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from dsnet_mm.preprocessors.seg import DownsizeSegDataPreProcessor
+from dsnet_mm.models.data_preprocessors.seg import DownsizeSegDataPreProcessor
 from dsnet_mm.resizers import tiled
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Times resizers, alone and in front of models: see ``dsnet-mm benchmark --help``."""
 import sys
 
-from dsnet_mm.benchmarking.cli import main
+from dsnet_mm.cli.benchmark import main
 
 if __name__ == '__main__':
     sys.exit(main())

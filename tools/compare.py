@@ -1,7 +1,7 @@
 """Trains a config with several resizers, and compares: see ``dsnet-mm compare --help``."""
 import sys
 
-from dsnet_mm.comparison.cli import main
+from dsnet_mm.cli.compare import main
 
 if __name__ == '__main__':
     sys.exit(main())

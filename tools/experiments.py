@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from dsnet_mm.comparison import cli as compare
-from dsnet_mm.comparison.variants import VARIANTS
+from dsnet_mm.cli import compare
 from dsnet_mm.config import RESIZER
+from dsnet_mm.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = 'work_dirs/experiments'

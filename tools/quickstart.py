@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from dsnet_mm.comparison import cli as compare
+from dsnet_mm.cli import compare
 
 from make_cracks import make_cracks
 

@@ -2,8 +2,8 @@
 import argparse
 
 from dsnet_mm.config import scope_of
+from dsnet_mm.engine.training import safeguard
 from dsnet_mm.files import check_file
-from dsnet_mm.training import safeguard
 
 from arguments import make_config, make_parser
 from mmengine.config import Config, ConfigDict

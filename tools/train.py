@@ -1,10 +1,10 @@
 """Trains an mmdet or mmseg model, with or without a resizer in front of it."""
 import argparse
 
-from dsnet_mm.checkpoints import latest_checkpoint
 from dsnet_mm.config import resolve
+from dsnet_mm.engine.checkpoints import latest_checkpoint
+from dsnet_mm.engine.training import out_of_memory_explained, safeguard
 from dsnet_mm.files import check_file
-from dsnet_mm.training import out_of_memory_explained, safeguard
 
 from arguments import make_config, make_parser
 from mmengine.config import Config

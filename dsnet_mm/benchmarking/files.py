@@ -7,11 +7,11 @@ from pathlib import Path
 
 from dsnet_mm.benchmarking.timing import interleaved, quartiles
 from dsnet_mm.config import load_config
-from dsnet_mm.deploy.check import Predictor
-from dsnet_mm.deploy.files import read_image
-from dsnet_mm.deploy.images import fit, pick
-from dsnet_mm.deploy.session import Session
-from dsnet_mm.loading import load_model
+from dsnet_mm.deploy.export.check import Predictor
+from dsnet_mm.deploy.export.images import fit, pick
+from dsnet_mm.deploy.runtime.images import read_image
+from dsnet_mm.deploy.runtime.session import Session
+from dsnet_mm.engine.loading import load_model
 
 import numpy as np
 import torch

@@ -5,8 +5,8 @@ from typing import Any
 
 from dsnet_mm.benchmarking.memory import peak_mb
 from dsnet_mm.benchmarking.timing import interleaved, quartiles
-from dsnet_mm.comparison.variants import VARIANTS
 from dsnet_mm.registry import build_resizer
+from dsnet_mm.variants import VARIANTS
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode

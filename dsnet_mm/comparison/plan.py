@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from dsnet_mm.comparison.runs import Run
 from dsnet_mm.config import RESIZER, is_ours, merge_options, resolve, scope_of, text_of
-from dsnet_mm.hooks import TrainResizerOnlyHook
+from dsnet_mm.engine.hooks import TrainResizerOnlyHook
 
 from mmengine.config import Config
 from mmengine.registry import HOOKS, METRICS

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from dsnet_mm.checkpoints import latest_checkpoint
+from dsnet_mm.engine.checkpoints import latest_checkpoint
 from dsnet_mm.files import atomic_write
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

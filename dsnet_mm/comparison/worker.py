@@ -8,14 +8,14 @@ import threading
 import time
 from pathlib import Path
 
-from dsnet_mm.checkpoints import latest_checkpoint
 from dsnet_mm.comparison.metrics import detailed, details
 from dsnet_mm.comparison.plan import is_frozen
 from dsnet_mm.comparison.runs import write_json
 from dsnet_mm.config import scope_of
+from dsnet_mm.engine.checkpoints import latest_checkpoint
+from dsnet_mm.engine.hooks import resizing_parameters, unwrapped
+from dsnet_mm.engine.training import out_of_memory_explained, safeguard
 from dsnet_mm.files import check_file
-from dsnet_mm.hooks import resizing_parameters, unwrapped
-from dsnet_mm.training import out_of_memory_explained, safeguard
 
 from mmengine.config import Config
 from mmengine.device import get_device

@@ -1,15 +1,7 @@
-"""Functions that older versions of PyTorch and mmengine lack, or have elsewhere."""
+"""What older versions of mmengine do otherwise."""
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader, Sampler
-
-# PyTorch 2.1 has it elsewhere.
-is_compiling = (torch.compiler.is_compiling if hasattr(torch.compiler, 'is_compiling')
-                else torch._utils.is_compiling)
-
-# PyTorch before 2.7 lacks it, and cannot export graphs whose sizes are dynamic.
-is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
 
 
 def restart_dataloader(loop: Any, loader: DataLoader, sampler: Sampler) -> None:

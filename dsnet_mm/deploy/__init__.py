@@ -1,7 +1,6 @@
-"""One ONNX file from the full-size image to boxes or a label map.
+"""One ONNX file from the input image to boxes or a label map.
 
-:mod:`dsnet_mm.deploy.export` writes such a file, and needs PyTorch and OpenMMLab's packages;
-:mod:`dsnet_mm.deploy.session` and :mod:`dsnet_mm.deploy.predict` run it, and need onnxruntime,
-numpy and OpenCV alone. :mod:`dsnet_mm.deploy.package` has the same graph as a package of PyTorch,
-:mod:`dsnet_mm.deploy.torchvision_models` writes torchvision's models.
+``export/`` writes the file and checks it, with what ``decoders/`` knows of each family of
+detectors; both need PyTorch and OpenMMLab's packages. ``runtime/`` runs the file, and needs
+onnxruntime, numpy and OpenCV alone.
 """

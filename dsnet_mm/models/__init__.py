@@ -1,1 +1,1 @@
-"""Models, heads and losses that mmdet and mmseg lack."""
+"""What a model of mmdet or mmseg gets: preprocessors, necks, heads and losses."""

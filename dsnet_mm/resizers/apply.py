@@ -1,8 +1,8 @@
 """Applies any resizer or upsampling to images of any precision and channel order."""
 from contextlib import AbstractContextManager, nullcontext
 
-from dsnet_mm.compat.versions import is_exporting
-from dsnet_mm.resizers.size import Size
+from dsnet_mm.resizers.ops.graphs import is_exporting
+from dsnet_mm.resizers.ops.size import Size
 
 import torch
 from torch import Tensor, nn

@@ -1,8 +1,8 @@
 """The base class of the learned resizers with convex coefficients."""
 from __future__ import annotations
 
+from dsnet_mm.resizers.ops.size import Size
 from dsnet_mm.resizers.pretrained import Pretrained
-from dsnet_mm.resizers.size import Size
 
 from torch import Tensor
 

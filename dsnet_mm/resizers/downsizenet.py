@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.compat.versions import is_compiling
 from dsnet_mm.resizers import downsizenet_fast, pretrained, tiled
 from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.downsizenet_plain import PlainDownsizeNet, check_switches
-from dsnet_mm.resizers.sampling import Grid, project
-from dsnet_mm.resizers.size import Size, check_images, check_size, size_of, to_float
+from dsnet_mm.resizers.ops.graphs import is_compiling
+from dsnet_mm.resizers.ops.sampling import Grid, project
+from dsnet_mm.resizers.ops.size import Size, check_images, check_size, size_of, to_float
 
 import torch
 from torch import Tensor

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from dsnet_mm.compat.versions import is_exporting
 from dsnet_mm.resizers.downsizenet_plain import (
     RISE,
     PlainDownsizeNet,
     multiply_prior,
     standardize,
 )
-from dsnet_mm.resizers.layers import floating_pooling, interpolate
-from dsnet_mm.resizers.sampling import Grid
+from dsnet_mm.resizers.ops.graphs import is_exporting
+from dsnet_mm.resizers.ops.layers import floating_pooling, interpolate
+from dsnet_mm.resizers.ops.sampling import Grid
 
 import torch
 import torch.nn.functional as F

@@ -5,9 +5,9 @@ prior is ours.
 """
 from typing import Any
 
-from dsnet_mm.resizers.layers import floating_pooling, interpolate, softmax
-from dsnet_mm.resizers.sampling import project
-from dsnet_mm.resizers.size import (
+from dsnet_mm.resizers.ops.layers import floating_pooling, interpolate, softmax
+from dsnet_mm.resizers.ops.sampling import project
+from dsnet_mm.resizers.ops.size import (
     Size,
     check_images,
     check_positive,

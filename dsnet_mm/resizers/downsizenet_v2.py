@@ -5,12 +5,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import pretrained, sampling
+from dsnet_mm.resizers import pretrained
 from dsnet_mm.resizers.convex import ConvexResizer
-from dsnet_mm.resizers.layers import relative_contrast, softmax, weighted_sum, zero_sum
 from dsnet_mm.resizers.memory import keep_freed_memory
-from dsnet_mm.resizers.size import Size, check_images, check_positive, check_size, size_of, to_float
+from dsnet_mm.resizers.ops import sampling
+from dsnet_mm.resizers.ops.graphs import is_compiling
+from dsnet_mm.resizers.ops.layers import relative_contrast, softmax, weighted_sum, zero_sum
+from dsnet_mm.resizers.ops.size import (
+    Size,
+    check_images,
+    check_positive,
+    check_size,
+    size_of,
+    to_float,
+)
 
 import torch
 import torch.nn.functional as F

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.compat.versions import is_compiling
-from dsnet_mm.resizers import pretrained, sampling
-from dsnet_mm.resizers.layers import relative_contrast, softmax, weighted_sum, zero_sum
+from dsnet_mm.resizers import pretrained
 from dsnet_mm.resizers.memory import keep_freed_memory
-from dsnet_mm.resizers.sampling import Axis, Grid
-from dsnet_mm.resizers.size import Size, check_images, check_positive, size_of, to_float
+from dsnet_mm.resizers.ops import sampling
+from dsnet_mm.resizers.ops.graphs import is_compiling
+from dsnet_mm.resizers.ops.layers import relative_contrast, softmax, weighted_sum, zero_sum
+from dsnet_mm.resizers.ops.sampling import Axis, Grid
+from dsnet_mm.resizers.ops.size import Size, check_images, check_positive, size_of, to_float
 
 import torch
 import torch.nn.functional as F

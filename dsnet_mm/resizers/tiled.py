@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from dsnet_mm.resizers import downsizenet_fast, sampling
+from dsnet_mm.resizers import downsizenet_fast
 from dsnet_mm.resizers.downsizenet_fast import Terms, image_independent_terms, mean_and_variance
 from dsnet_mm.resizers.downsizenet_plain import PlainDownsizeNet
 from dsnet_mm.resizers.memory import keep_freed_memory
-from dsnet_mm.resizers.sampling import Grid
-from dsnet_mm.resizers.size import Size, size_of
+from dsnet_mm.resizers.ops import sampling
+from dsnet_mm.resizers.ops.sampling import Grid
+from dsnet_mm.resizers.ops.size import Size, size_of
 
 import torch
 from torch import Tensor

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.resizers import ConvexResizer, DownsizeNet, OutputSize
-from dsnet_mm.resizers.sampling import nearest
-from dsnet_mm.resizers.size import Size, check_size
+from dsnet_mm.resizers.ops.sampling import nearest
+from dsnet_mm.resizers.ops.size import Size, check_size
 from dsnet_mm.transforms.frozen import FrozenResizer
 from dsnet_mm.transforms.pil import resize_pil
 

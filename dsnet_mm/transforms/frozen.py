@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 
 from dsnet_mm.resizers.apply import apply_resizer
-from dsnet_mm.resizers.size import Size, check_finite
+from dsnet_mm.resizers.ops.size import Size, check_finite
 
 import torch
 from torch import Tensor, nn

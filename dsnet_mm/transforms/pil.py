@@ -1,5 +1,5 @@
 """Resizing of PIL images of any mode."""
-from dsnet_mm.resizers.size import Size
+from dsnet_mm.resizers.ops.size import Size
 
 import numpy as np
 import torch

@@ -1,11 +1,11 @@
 """A hook that shows during training what the resizer does."""
 from typing import Any
 
-from dsnet_mm.hooks import unwrapped
-from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.engine.hooks import unwrapped
+from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
 from dsnet_mm.resizers import ConvexResizer
-from dsnet_mm.resizers.size import size_of
+from dsnet_mm.resizers.ops.size import size_of
 from dsnet_mm.visualization.maps import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
 
 import numpy as np

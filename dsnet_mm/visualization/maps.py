@@ -2,7 +2,7 @@
 import math
 
 from dsnet_mm.resizers import ConvexResizer, GuidedUpsampling
-from dsnet_mm.resizers.size import Size
+from dsnet_mm.resizers.ops.size import Size
 
 import matplotlib
 import numpy as np

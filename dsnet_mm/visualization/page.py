@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsnet_mm.config import scope_of
-from dsnet_mm.preprocessors.mixin import DownsizeMixin
+from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import ConvexResizer, GuidedUpsampling
-from dsnet_mm.resizers.size import size_of
+from dsnet_mm.resizers.ops.size import size_of
 from dsnet_mm.visualization.maps import (
     COLORMAPS,
     coefficient_maps,

@@ -5,8 +5,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from dsnet_mm.benchmarking import cli as benchmark
 from dsnet_mm.benchmarking import memory, pipelines, report, resizers, timing, upsampling
+from dsnet_mm.cli import benchmark
 
 import numpy as np
 import pytest

@@ -2,8 +2,8 @@
 import json
 from pathlib import Path
 
-from dsnet_mm.benchmarking import cli as benchmark
 from dsnet_mm.benchmarking import report
+from dsnet_mm.cli import benchmark
 from dsnet_mm.config import build_model, load_config
 
 import cv2
@@ -14,7 +14,7 @@ import torch
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 from dsnet_mm.benchmarking import files  # noqa: E402
-from dsnet_mm.deploy.metadata import Metadata  # noqa: E402
+from dsnet_mm.deploy.runtime.metadata import Metadata  # noqa: E402
 
 SEGMENTER = """
 <ir_version: 9, opset_import: ["" : 18]>

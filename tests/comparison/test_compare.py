@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dsnet_mm.comparison import cli as compare
+from dsnet_mm.cli import compare
 from dsnet_mm.comparison.intervals import verdict
 from dsnet_mm.comparison.runs import locked
 from dsnet_mm.comparison.worker import build_runner, load_run, train_and_evaluate

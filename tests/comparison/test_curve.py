@@ -1,7 +1,8 @@
 """Comparisons at several sizes."""
 import json
 
-from dsnet_mm.comparison import cli, curve
+from dsnet_mm.cli import compare as cli
+from dsnet_mm.comparison import curve
 from dsnet_mm.comparison.plan import at_size
 
 import pytest

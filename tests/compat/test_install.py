@@ -53,7 +53,7 @@ def test_without_openmmlab_the_plain_parts_work_and_the_others_name_the_extra():
         'for name in ("mmcv", "mmengine", "mmdet", "mmseg"): sys.modules[name] = None\n'
         'import torch, dsnet_mm\n'
         'assert dsnet_mm.DownsizeNet()(torch.rand(1, 3, 8, 8), (4, 4)).shape == (1, 3, 4, 4)\n'
-        'import dsnet_mm.resize, dsnet_mm.transforms\n'
+        'import dsnet_mm.cli.resize, dsnet_mm.transforms\n'
         'assert dsnet_mm.transforms.Downsize((4, 4))(torch.rand(3, 8, 8)).shape == (3, 4, 4)\n'
         'try: dsnet_mm.DownsizeDetDataPreprocessor\n'
         'except ImportError as error: print(error); assert ".[onedl]" in str(error)')

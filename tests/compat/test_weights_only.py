@@ -244,7 +244,7 @@ def state():
     return dict(CheckpointLoader._schemes), dict(utils.MODULE2PACKAGE), dict(vars(checkpoint))
 
 before = state()
-import dsnet_mm.config, dsnet_mm.registry, dsnet_mm.checkpoints, dsnet_mm.hooks
+import dsnet_mm.config, dsnet_mm.registry, dsnet_mm.engine.checkpoints, dsnet_mm.engine.hooks
 assert state() == before
 """
     subprocess.run([sys.executable, '-c', program], check=True)

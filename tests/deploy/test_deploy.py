@@ -3,16 +3,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
+from dsnet_mm.cli.evaluate import build_dataset
+from dsnet_mm.cli.evaluate import evaluate as measured
 from dsnet_mm.config import load_config
-from dsnet_mm.deploy import export as module
-from dsnet_mm.deploy import images
 from dsnet_mm.deploy.errors import Disagrees
-from dsnet_mm.deploy.evaluate import build_dataset
-from dsnet_mm.deploy.evaluate import evaluate as measured
-from dsnet_mm.deploy.export import export
-from dsnet_mm.deploy.graph import build_graph
-from dsnet_mm.deploy.quantize import quantize
-from dsnet_mm.deploy.session import Session
+from dsnet_mm.deploy.export import images
+from dsnet_mm.deploy.export import writer as module
+from dsnet_mm.deploy.export.graph import build_graph
+from dsnet_mm.deploy.export.quantize import quantize
+from dsnet_mm.deploy.export.writer import export
+from dsnet_mm.deploy.runtime.session import Session
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ import pytest
 import torch
 from deployed import build, evaluate, image_paths, overfit, predict
 
-tool = pytest.importorskip('dsnet_mm.deploy.cli')
+tool = pytest.importorskip('dsnet_mm.cli.export')
 if not tool.CAN_EXPORT:
     pytest.skip('PyTorch cannot name axes', allow_module_level=True)
 

@@ -1,8 +1,8 @@
 """dsnet-mm evaluate: what cannot be measured; tests/deploy/test_deploy.py compares its numbers."""
-from dsnet_mm.deploy import evaluate as tool
+from dsnet_mm.cli import evaluate as tool
 
 import pytest
-from test_precision import write
+from written import write
 
 
 def test_a_file_of_other_classes(data_root, tmp_path):

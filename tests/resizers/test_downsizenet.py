@@ -2,7 +2,7 @@ import math
 from functools import partial
 
 from dsnet_mm.resizers import DownsizeNet
-from dsnet_mm.resizers.sampling import project
+from dsnet_mm.resizers.ops.sampling import project
 
 import pytest
 import torch

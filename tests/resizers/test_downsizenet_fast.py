@@ -1,11 +1,11 @@
 """Convolutions at the projected points against those of the whole map."""
-from dsnet_mm.resizers import sampling
 from dsnet_mm.resizers.downsizenet_fast import (
     padded_convolution,
     pooled_convolution,
     strided_convolution,
 )
-from dsnet_mm.resizers.layers import floating_pooling
+from dsnet_mm.resizers.ops import sampling
+from dsnet_mm.resizers.ops.layers import floating_pooling
 
 import torch
 import torch.nn.functional as F

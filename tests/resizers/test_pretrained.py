@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 from dsnet_mm import DownsizeNet, DownsizeNetV2
-from dsnet_mm.preprocessors.det import DownsizeDetDataPreprocessor
+from dsnet_mm.models.data_preprocessors.det import DownsizeDetDataPreprocessor
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import ConvexResizer, pretrained
 

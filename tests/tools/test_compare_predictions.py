@@ -2,7 +2,7 @@ import json
 import sys
 from pathlib import Path
 
-from dsnet_mm.comparison import cli as compare
+from dsnet_mm.cli import compare
 
 import compare_predictions as tool
 import cv2

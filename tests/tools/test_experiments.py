@@ -1,4 +1,4 @@
-from dsnet_mm.comparison import cli as compare
+from dsnet_mm.cli import compare
 
 import experiments
 import pytest

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dsnet_mm.training import out_of_memory_explained
+from dsnet_mm.engine.training import out_of_memory_explained
 
 import pytest
 import torch

@@ -2,13 +2,13 @@
 import json
 from pathlib import Path
 
-from dsnet_mm.checkpoints import SafeCheckpointHook
 from dsnet_mm.comparison.metrics import DetailedIoUMetric, DetailedVOCMetric, detailed
 from dsnet_mm.comparison.plan import check_config, is_frozen, main_metric, plan
 from dsnet_mm.config import build_model, is_ours, load_config, resolve, scope_of
-from dsnet_mm.preprocessors.mixin import DownsizeMixin
-from dsnet_mm.seeding import StepSeedHook
-from dsnet_mm.training import safeguard
+from dsnet_mm.engine.checkpoints import SafeCheckpointHook
+from dsnet_mm.engine.seeding import StepSeedHook
+from dsnet_mm.engine.training import safeguard
+from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 
 import pytest
 from mmengine.config import Config

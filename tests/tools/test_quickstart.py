@@ -3,8 +3,8 @@ import json
 import sys
 from pathlib import Path
 
-from dsnet_mm.comparison.variants import VARIANTS
 from dsnet_mm.config import build_model, load_config
+from dsnet_mm.variants import VARIANTS
 
 import pytest
 import quickstart

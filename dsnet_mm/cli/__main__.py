@@ -1,0 +1,7 @@
+"""``python -m dsnet_mm.cli``."""
+import sys
+
+from dsnet_mm.cli import main
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""Trains several variants of a config with several seeds, and compares their metrics.
+
+A variant is a resizer in front of the model, or other options of the config. With --sizes all of
+them are compared at several input sizes.
+
+Writes results.json, report.md and report.html to the work dir (docs/compare.md has the layout).
+Started again, it keeps what is finished and goes on with what is not.
+"""
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from dsnet_mm.comparison import curve
+from dsnet_mm.comparison.plan import (
+    HIGH_RES,
+    Comparison,
+    at_size,
+    check_config,
+    main_metric,
+    of_seed,
+    plan,
+)
+from dsnet_mm.comparison.report import summary_table, write_reports
+from dsnet_mm.comparison.results import collect, read, up_to_date
+from dsnet_mm.comparison.runs import locked, run_all
+from dsnet_mm.config import RESIZER, load_config
+from dsnet_mm.variants import VARIANTS, parse_variant
+
+import torch
+from mmengine.config import DictAction
+from rich.console import Console
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        'dsnet-mm compare', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f'variants: {", ".join(VARIANTS)},\n'
+        '"name={\'type\': \'DownsizeNet\', ...}" for another resizer, or\n'
+        '"name={\'model.neck.type\': \'dsnet_mm.DownsizeFPN\'}" for options of the config')
+    parser.add_argument('config', nargs='?', help='with a resizer\'s line; a path, or mmdet::... '
+                        'or mmseg::... with the line among the --cfg-options')
+    parser.add_argument('--variants', '--arms', nargs='+', default=['bilinear', 'downsizenet'],
+                        metavar='VARIANT', help='what to compare; the others with the first')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--sizes', nargs='+', type=float, metavar='SIZE',
+                        help='compare at each of these sizes: factors below 1, or pixels')
+    parser.add_argument('--work-dir', type=Path, help='folder for runs and reports '
+                        '(default: work_dirs/compare/<name of the config>)')
+    parser.add_argument('--jobs', type=int, default=1,
+                        help='trainings side by side, one CPU thread each')
+    parser.add_argument('--high-res', action='store_true',
+                        help='also the model on the unshrunk image, the upper bound')
+    parser.add_argument('--train', choices=['model', 'resizer'], default='model',
+                        help='resizer: the model of --from stays as it is, the resizer and '
+                        'guided upsampling learn')
+    parser.add_argument('--finetune', action='store_true',
+                        help='the model of --from and the resizer learn on')
+    parser.add_argument('--from', dest='checkpoint', metavar='CHECKPOINT',
+                        help='a trained model, with or without a resizer; {seed} in it stands for '
+                        'the seed of the run')
+    parser.add_argument('--metric', help='the value to compare, as the log of a validation names '
+                        'it (default: pascal_voc/mAP, coco/bbox_mAP or mIoU)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='settings to override; data_root=DIR moves every data set')
+    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none',
+                        help='pytorch: every training on all GPUs')
+    parser.add_argument('--fresh', action='store_true', help='start over')
+    parser.add_argument('--report-only', type=Path, metavar='DIR',
+                        help='write the reports in DIR anew from its results.json')
+    args = parser.parse_args(arguments)
+    if args.report_only is None and args.config is None:
+        parser.error('which config? Or --report-only DIR')
+    if (args.train == 'resizer' or args.finetune) != (args.checkpoint is not None):
+        parser.error('--train resizer and --finetune need --from CHECKPOINT, and it needs one of '
+                     'them')
+    if args.train == 'resizer' and args.finetune:
+        parser.error('--train resizer leaves the model as it is, --finetune trains it on: choose')
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error(f'the seeds must differ, got {args.seeds}')
+    if args.sizes is not None:
+        _check_sizes(parser, args)
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        parser.error('--launcher pytorch needs GPUs, of which PyTorch finds none')
+    if args.jobs < 1:
+        parser.error(f'--jobs must be positive, got {args.jobs}')
+    return args
+
+
+def _check_sizes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if len(set(args.sizes)) < max(2, len(args.sizes)):
+        parser.error(f'--sizes needs two or more sizes that differ, got {args.sizes}')
+    for size in args.sizes:
+        if size <= 0 or size == 1 or (size > 1 and not size.is_integer()):
+            parser.error('a size is a factor between 0 and 1, or a whole number of pixels from 2 '
+                         f'on, got {size:g}')
+    if min(args.sizes) < 1 < max(args.sizes):
+        parser.error(f'--sizes are factors or pixels, not both, got {args.sizes}')
+    if args.high_res:
+        parser.error('--high-res is the same at all --sizes: compare with it by itself')
+    args.sizes.sort()
+
+
+def parse_variants(texts: list[str], high_res: bool) -> dict[str, dict]:
+    """The options that each variant sets in the config, by its name.
+
+    Raises:
+        ValueError: If one is unknown, or a name is given twice.
+    """
+    variants: dict[str, dict] = {}
+    for name, options in map(parse_variant, texts):
+        if name in variants or name == HIGH_RES:
+            raise ValueError(f'the variant {name!r} is there already: give each a name of its own')
+        variants[name] = options
+    if high_res:
+        variants[HIGH_RES] = {RESIZER: dict(type='FixedResizer', mode='bilinear')}
+    return variants
+
+
+def prepare(args: argparse.Namespace) -> list[Comparison]:
+    """Writes the configs of all runs.
+
+    Returns:
+        list[Comparison]: One for each size, or one at the config's own size.
+
+    Raises:
+        ValueError: If anything about the arguments or the config is wrong.
+        FileNotFoundError: If the checkpoint is missing.
+    """
+    variants = parse_variants(args.variants, args.high_res)
+    cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg)
+    if args.checkpoint is not None:
+        for seed in args.seeds:
+            checkpoint = of_seed(args.checkpoint, seed)
+            if not Path(checkpoint).is_file():
+                raise FileNotFoundError(f'--from: there is no file {checkpoint}')
+        cfg.load_from = str(Path(args.checkpoint).resolve())
+    if args.work_dir is None:
+        args.work_dir = Path('work_dirs/compare') / Path(args.config.split('::')[-1]).stem
+    metric = args.metric or main_metric(cfg)
+    if args.sizes is None:
+        sized = [(cfg, args.work_dir, '')]
+    else:
+        sized = [(at_size(cfg, size), args.work_dir / f'size-{size:g}', f'size {size:g}')
+                 for size in args.sizes]
+    comparisons = [
+        Comparison(cfg, plan(cfg, variants, args.seeds, folder.resolve(), mode(args), metric, note),
+                   metric, folder) for cfg, folder, note in sized]
+    runs = [run for comparison in comparisons for run in comparison.runs]
+    if args.fresh:
+        for folder in {args.work_dir, *(comparison.folder for comparison in comparisons)}:
+            (folder / 'results.json').unlink(missing_ok=True)
+        for run in runs:
+            run.clear()
+    for run in runs:
+        run.check()
+    for run in runs:
+        run.prepare()
+    return comparisons
+
+
+def mode(args: argparse.Namespace) -> str:
+    """``'train'``, ``'resizer'`` or ``'finetune'``, as results.json has it."""
+    return 'finetune' if args.finetune else 'resizer' if args.train == 'resizer' else 'train'
+
+
+def command(arguments: list[str] | None) -> str:
+    """The command line that runs this again."""
+    return shlex.join(['dsnet-mm', 'compare', *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs ``dsnet-mm compare``, and returns the exit status: 1 if a training failed."""
+    args = parse_args(arguments)
+    if args.report_only is not None:
+        show(read(args.report_only), args.report_only)
+        return 0
+    try:
+        comparisons = prepare(args)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
+    runs = [run for comparison in comparisons for run in comparison.runs]
+    try:
+        with locked(args.work_dir) as lock:
+            failed = run_all(runs, args.jobs, args.launcher, torch.cuda.device_count(), lock)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit('\nInterrupted. The same command goes on from here.') from None
+    for run in failed:
+        print(f'\n{run} failed:\n{run.end_of_log()}\n(the whole log: {run.log})', file=sys.stderr)
+    if any(not any(run.result() for run in comparison.runs) for comparison in comparisons):
+        return 1
+    about = dict(config=args.config, mode=mode(args), command=command(arguments))
+    try:
+        results = [results_of(comparison, {**about, 'from': args.checkpoint})
+                   for comparison in comparisons]
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    if args.sizes is None:
+        [found] = results
+    else:
+        for comparison, result in zip(comparisons, results):
+            write_reports(result, comparison.folder)
+        found = curve.collect(args.sizes, comparisons, results, args.work_dir)
+    show(found, args.work_dir)
+    print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '
+          f'numbers: {args.work_dir}/results.json')
+    return 1 if failed else 0
+
+
+def results_of(comparison: Comparison, about: dict) -> dict:
+    """The contents of a comparison's results.json, gathered anew where a run has changed.
+
+    Raises:
+        ValueError: If the evaluation gave no such metric.
+    """
+    cfg, runs, metric, folder = comparison
+    if all(run.result() for run in runs) and up_to_date(runs, metric, folder):
+        return read(folder)
+    return collect(cfg, runs, metric, folder, about)
+
+
+def show(results: dict, folder: Path) -> None:
+    """Writes the reports into a work dir, and prints the main table."""
+    if curve.is_curve(results):
+        curve.write_reports(results, folder)
+        Console().print(curve.summary_table(results))
+    else:
+        write_reports(results, folder)
+        Console().print(summary_table(results))

@@ -1,0 +1,1 @@
+"""Writes a model as one ONNX file and checks it."""

@@ -1,0 +1,1 @@
+"""Runs an exported file: onnxruntime, numpy and OpenCV alone."""

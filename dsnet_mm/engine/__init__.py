@@ -1,0 +1,1 @@
+"""What surrounds a training: hooks, seeding, checkpoints, loading."""

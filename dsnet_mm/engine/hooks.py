@@ -1,0 +1,151 @@
+"""Hooks that train the resizer alone, and that check that it is used."""
+import warnings
+from collections.abc import Sequence
+
+from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
+from dsnet_mm.registry import HOOKS
+from dsnet_mm.resizers import GuidedUpsampling
+
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel, BaseModule, BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+from torch import nn
+
+
+@HOOKS.register_module()
+class TrainResizerOnlyHook(Hook):
+    """Trains the resizer and guided upsampling, and leaves the model between them as it is,
+    statistics of normalisation included.
+
+    It adapts a trained model to a smaller input without touching it::
+
+        load_from = 'model.pth'
+        custom_hooks = [dict(type='dsnet_mm.TrainResizerOnlyHook')]
+
+    In distributed training also set ``find_unused_parameters = True``.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Freezes the model.
+
+        Raises:
+            ValueError: If the model has neither to train.
+        """
+        model = unwrapped(runner)
+        trained = resizing_parameters(model)
+        if not trained:
+            raise ValueError(
+                'TrainResizerOnlyHook found nothing to train: model.data_preprocessor '
+                f'({type(model.data_preprocessor).__name__}) needs a resizer that learns, as in '
+                "dict(type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(160, 160)), "
+                'without freeze=True')
+        model.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: dict | None = None) -> None:
+        """Puts the model's layers (normalisation, dropout, attention) into evaluation mode.
+
+        Backbones and heads, which are mmengine's modules, stay in training mode, as some compute
+        losses in that mode only.
+        """
+        model = unwrapped(runner)
+        kept = {module for part in resizing_modules(model) for module in part.modules()}
+        for module in model.modules():
+            if not isinstance(module, BaseModule) and module not in kept:
+                module.training = False
+
+
+def resizing_modules(model: BaseModel) -> list[nn.Module]:
+    """The resizer in a model's preprocessor and its guided upsamplings, as far as it has them."""
+    resizer = getattr(model.data_preprocessor, 'resizer', None)
+    return [*filter(None, [resizer]),
+            *(module for module in model.modules() if isinstance(module, GuidedUpsampling))]
+
+
+def resizing_parameters(model: BaseModel) -> list[nn.Parameter]:
+    """The parameters of :func:`resizing_modules` that are not frozen."""
+    return [parameter for module in resizing_modules(model) for parameter in module.parameters()
+            if parameter.requires_grad]
+
+
+@HOOKS.register_module()
+class CheckResizerHook(Hook):
+    """Finds resizers that are never called, and slide inference that sees the whole image at once::
+
+        custom_hooks = [dict(type='dsnet_mm.CheckResizerHook')]
+    """
+
+    _first = _warned = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Checks where the resizers are.
+
+        Raises:
+            ValueError: If one is in a model within the model, whose preprocessor is never called.
+        """
+        model = unwrapped(runner)
+        wraps = hasattr(model.data_preprocessor, 'data_preprocessor')
+        for name, module in _preprocessors(model).items():
+            if not f'{name}.'.startswith('data_preprocessor.'):
+                raise ValueError(
+                    f'the resizer in model.{name} would never be used: {type(model).__name__} calls'
+                    ' its own preprocessor, not those of models within it. Set model.'
+                    f'data_preprocessor{".data_preprocessor" * wraps}.type='
+                    f'dsnet_mm.{type(module).__name__}, and its size there')
+            module.used = False
+        self._first = True
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Checks after the first iteration that all resizers were used.
+
+        Raises:
+            ValueError: If one was not.
+        """
+        first, self._first = self._first, False
+        model = unwrapped(runner)
+        for name, module in _preprocessors(model).items() if first else ():
+            if not module.used:
+                raise ValueError(
+                    f'the resizer in model.{name} was not used in the first iteration, the model '
+                    f'sees unshrunk images: its data_preprocessor, a '
+                    f'{type(model.data_preprocessor).__name__}, must call it')
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                       outputs: Sequence[BaseDataElement] | None = None) -> None:
+        self._check_window(runner, outputs or [])
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence[BaseDataElement] | None = None) -> None:
+        self._check_window(runner, outputs or [])
+
+    def _check_window(self, runner: Runner, outputs: Sequence[BaseDataElement]) -> None:
+        """Warns once if the window of mmseg's slide inference is larger than the image."""
+        model = unwrapped(runner)
+        model = model.module if isinstance(model, BaseTTAModel) else model
+        test_cfg = getattr(model, 'test_cfg', None) or {}
+        if self._warned or test_cfg.get('mode') != 'slide' or not _preprocessors(model):
+            return
+        crop = tuple(test_cfg['crop_size'])
+        for sample in outputs:
+            height, width = sample.img_shape[:2]
+            if crop != (height, width) and crop[0] >= height and crop[1] >= width:
+                self._warned = True
+                warnings.warn(
+                    f'slide inference with crop_size={crop} sees the whole resized image of '
+                    f'{height}x{width} pixels at once: give model.test_cfg.crop_size and stride in '
+                    "resized pixels, or set mode='whole'", stacklevel=2)
+                return
+
+
+def _preprocessors(model: BaseModel) -> dict[str, DownsizeMixin]:
+    return {name: module for name, module in model.named_modules()
+            if isinstance(module, DownsizeMixin)}
+
+
+def unwrapped(runner: Runner) -> BaseModel:
+    """A runner's model without its wrapper for distributed training."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

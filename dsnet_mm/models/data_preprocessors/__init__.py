@@ -1,0 +1,1 @@
+"""Preprocessors with a resizer, for any mmdet or mmseg model."""

@@ -1,0 +1,1 @@
+"""Segmentation heads with guided upsampling or learned interpolation."""

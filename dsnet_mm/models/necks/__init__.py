@@ -1,0 +1,1 @@
+"""The learned interpolation on feature maps."""

@@ -1,1 +1,0 @@
-"""The learned interpolation on feature maps, down and up."""

@@ -1,1 +1,0 @@
-"""A resizer in front of any mmdet or mmseg model."""

@@ -1,0 +1,1 @@
+"""The geometry of resizing, checks of images and sizes, and shared layers."""

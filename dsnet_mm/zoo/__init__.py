@@ -1,0 +1,1 @@
+"""The paper's models that mmdet and mmseg lack."""
