@@ -17,7 +17,9 @@ torch.set_num_threads(1)
 hypothesis.settings.register_profile('no deadline', deadline=None)
 hypothesis.settings.load_profile('no deadline')
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / 'tools'))  # which are scripts, not a package
+# Scripts, not packages.
+sys.path[:0] = [str(ROOT / 'tools'), str(ROOT / 'tools/datasets'),
+                str(ROOT / 'tools/analysis_tools')]
 
 
 @pytest.fixture(autouse=True)
@@ -56,13 +58,15 @@ def pretrained(monkeypatch) -> Path:
 
 @pytest.fixture(scope='session')
 def run_tool() -> Callable[..., str]:
-    """Runs a script with arguments as a user does: in its own process, from the repository's root.
+    """Runs a script, or a command such as ``dsnet-mm export``, with arguments as a user does: in
+    its own process, from the repository's root.
 
     Returns what it printed.
     """
 
     def run(script: str, *arguments: object, fails: bool = False) -> str:
-        command = [sys.executable, script, *map(str, arguments)]
+        program = ['-m', 'dsnet_mm.cli', *script.split()[1:]] if ' ' in script else [script]
+        command = [sys.executable, *program, *map(str, arguments)]
         environment = dict(os.environ, OMP_NUM_THREADS='1')
         result = subprocess.run(command, cwd=ROOT, env=environment, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -76,5 +80,5 @@ def run_tool() -> Callable[..., str]:
 def textures(tmp_path_factory, run_tool) -> Path:
     """A small built-in data set."""
     out = tmp_path_factory.mktemp('data') / 'textures'
-    run_tool('tools/make_dataset.py', '--out', out, '--train', 16, '--val', 4)
+    run_tool('tools/datasets/make_dataset.py', '--out', out, '--train', 16, '--val', 4)
     return out

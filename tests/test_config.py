@@ -97,13 +97,14 @@ def test_local_files_stand_in_for_weights_anywhere(tmp_path, monkeypatch, capsys
 
 def test_without_the_variable_weights_are_those_upstream_names(monkeypatch):
     monkeypatch.delenv('DSNET_MM_PRETRAINED', raising=False)
-    for name, url in (('atss-mobilenetv2_fod', 'open-mmlab://mmdet/mobilenet_v2'),
-                      ('fcn-mobilenetv2_camvid', 'mmcls://mobilenet_v2')):
+    for name, url in (('fod/atss-mobilenetv2_fod', 'open-mmlab://mmdet/mobilenet_v2'),
+                      ('camvid/fcn-mobilenetv2_camvid', 'mmcls://mobilenet_v2')):
         backbone = load_config(str(CONFIGS / f'mini/{name}.py')).model.backbone
         assert backbone.init_cfg.checkpoint == url
 
 
-@pytest.mark.parametrize('name', ['atss-mobilenetv2_fod', 'deeplabv3plus-mobilenetv2_camvid'])
+@pytest.mark.parametrize('name', ['fod/atss-mobilenetv2_fod',
+                                  'camvid/deeplabv3plus-mobilenetv2_camvid'])
 def test_local_weights_are_all_of_the_backbone(name, pretrained):
     model = build_model(load_config(str(CONFIGS / f'mini/{name}.py')))
     model.init_weights()

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from dsnet_mm import cli
 
@@ -25,7 +26,7 @@ def commands(page: Path) -> list[list[str]]:
     found += re.findall(r'`((?:python tools/|dsnet-mm )[^`]*)`', text)
     words = (shlex.split(command) for command in found)
     placeholders = {'CONFIG', 'CHECKPOINT', 'DIR', 'NAME'}
-    return [w for w in words if not placeholders & set(w) and (w[0] != 'dsnet-mm' or w[2:])]
+    return [w for w in words if not placeholders & set(w) and (w[0] != 'dsnet-mm' or len(w) > 3)]
 
 
 COMMANDS = [command for page in PAGES for command in commands(page)]
@@ -54,33 +55,41 @@ def test_python_examples_run(page, folder):
 def test_pages_have_examples():
     assert len(COMMANDS) > 25
     tools = {Path(word).name for command in COMMANDS for word in command[1:2]}
-    assert tools > {'train.py', 'test.py', 'compare.py', 'benchmark.py', 'export_onnx.py'}
+    assert tools > {'train.py', 'test.py', 'compare.py', 'benchmark.py', 'export', 'predict'}
 
 
 @pytest.mark.parametrize('command', COMMANDS, ids=shlex.join)
 def test_commands_are_understood(command, folder, monkeypatch, data_root):
     """Every tool takes the arguments that the pages give it, and finds the configs."""
     program, script, *arguments = command
+    monkeypatch.setenv('DSNET_MM_DATA', str(data_root))
     if program == 'dsnet-mm':
-        assert script == 'resize'  # which is quick enough to run
-        assert cli.main([script, *arguments]) == 0
-        assert (folder / 'small/cat.jpg').exists()
+        if script == 'resize':  # which is quick enough to run
+            assert cli.main([script, *arguments]) == 0
+            assert (folder / 'small/cat.jpg').exists()
+            return
+        module = importlib.import_module(cli.COMMANDS[script][0])
+        understand(module, arguments, monkeypatch)
         return
     assert (ROOT / script).is_file()
     if program == 'bash' or script == 'tools/quickstart.py':
         return
-    if script == 'tools/make_dataset.py':
+    if script == 'tools/datasets/make_dataset.py':
         assert not arguments
         return
     module = importlib.import_module(Path(script).stem)
-    monkeypatch.setenv('DSNET_MM_DATA', str(data_root))
-    monkeypatch.setattr(sys, 'argv', [script, *arguments])
     if script == 'tools/experiments.py':
         assert arguments[0] in module.EXPERIMENTS
         return
-    module = importlib.import_module(module.main.__module__)  # in the package, of a thin script
-    parse = getattr(module, 'parse_args', None)
-    args = parse() if parse else None
+    # In the package, of a thin script.
+    understand(importlib.import_module(module.main.__module__), arguments, monkeypatch)
+
+
+def understand(module: ModuleType, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads the arguments as the command does, and the config that they name."""
+    monkeypatch.setattr(sys, 'argv', ['', *arguments])
+    parse = getattr(module, 'parse_args', None) or module.make_parser().parse_args
+    args = parse()
     monkeypatch.chdir(ROOT)
     if getattr(args, 'config', None) is not None:
         from dsnet_mm.config import load_config

@@ -89,7 +89,7 @@ def train(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
 ])
 def test_detectors_find_their_objects_in_the_original_images(
         name, epochs, threshold, options, eight_images, tmp_path):
-    cfg = load_config(str(ROOT / f'configs/mini/{name}_textures.py'), options)
+    cfg = load_config(str(ROOT / f'configs/mini/textures/{name}_textures.py'), options)
     # SIDE pixels on the longer side, then a scale for DownsizeNet, then padding to whole strides.
     for key in ('target_size', 'short_edge'):
         cfg.model.data_preprocessor.pop(key, None)
@@ -122,7 +122,7 @@ def test_detectors_find_their_objects_in_the_original_images(
 ])
 def test_segmenters_find_their_areas_in_the_original_images(name, epochs, resizer, eight_images,
                                                             tmp_path):
-    cfg = load_config(str(ROOT / f'configs/mini/{name}_textures.py'))
+    cfg = load_config(str(ROOT / f'configs/mini/textures/{name}_textures.py'))
     preprocessor = cfg.model.data_preprocessor
     preprocessor.resizer = dict(type=resizer)
     preprocessor.pop('target_size', None)

@@ -115,7 +115,7 @@ def rates(model: nn.Module, constructor: str) -> dict[str, float]:
 def test_layer_decay_gives_the_resizer_the_rate_of_what_is_new():
     """It starts untrained like the head, though it comes before the backbone."""
     from mmdet.engine import LearningRateDecayOptimizerConstructor  # noqa: F401  (registers it)
-    cfg = load_config('configs/mini/deeplabv3plus_camvid.py', {'model.auxiliary_head': None})
+    cfg = load_config('configs/mini/camvid/deeplabv3plus_camvid.py', {'model.auxiliary_head': None})
     cfg.model.backbone = ConfigDict(
         type='BEiT', img_size=(32, 32), patch_size=8, embed_dims=16, num_layers=2, num_heads=2,
         out_indices=(1, ), qv_bias=True, init_values=0.1)
@@ -132,7 +132,7 @@ def test_layer_decay_gives_the_resizer_the_rate_of_what_is_new():
             super().__init__()
             self.stages = nn.ModuleList([nn.Sequential(nn.Linear(2, 2)) for _ in range(4)])
 
-    detector = build_model(load_config('configs/mini/refinedet_textures.py'))
+    detector = build_model(load_config('configs/mini/textures/refinedet_textures.py'))
     detector.backbone = ConvNeXt()
     with DefaultScope.overwrite_default_scope('mmdet'):
         found = rates(detector, 'LearningRateDecayOptimizerConstructor')

@@ -17,7 +17,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs/mini'
 
 # training, validation
 SIZES = {'cards': (236, 60), 'bccd': (205, 87), 'fod': (2000, 800), 'camvid': (367, 101)}
-MINI = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem.split('_')[-1] in SIZES)
+MINI = sorted(path.stem for path in CONFIGS.glob('*/*.py') if path.stem.split('_')[-1] in SIZES)
 
 
 def test_every_pipeline_is_here():
@@ -41,7 +41,7 @@ def test_real_images(config, data_root, request):
     if 'mobilenetv2' in config:
         request.getfixturevalue('pretrained')
     name = config.split('_')[-1]
-    cfg = load_config(str(CONFIGS / f'{config}.py'), dict(data_root=f'{data_root / name}/'))
+    cfg = load_config(str(CONFIGS / f'{name}/{config}.py'), dict(data_root=f'{data_root / name}/'))
     if 'rcnn' in (cfg.model.test_cfg or {}):
         cfg.model.test_cfg.rcnn.score_thr = 0.0  # untrained: no score stands out
     if config.startswith(('atss', 'yolox')):
@@ -88,12 +88,12 @@ def test_class_weights_of_camvid(data_root):
                  for path in (data_root / 'camvid/ann_dir/train').glob('*.png'))[:11]
     weights = 1 / np.log(1.02 + counts / counts.sum())
     for name in ('deeplabv3plus', 'fcn'):
-        head = load_config(str(CONFIGS / f'{name}-mobilenetv2_camvid.py')).model.decode_head
+        head = load_config(str(CONFIGS / f'camvid/{name}-mobilenetv2_camvid.py')).model.decode_head
         assert head.loss_decode.class_weight == pytest.approx(weights / weights.mean(), abs=6e-4)
 
 
 def test_classes_of_fod(data_root):
     names = {node.findtext('name') for path in (data_root / 'fod/Annotations').glob('*.xml')
              for node in ET.parse(path).iter('object')}
-    cfg = load_config(str(CONFIGS / 'atss-mobilenetv2_fod.py'))
+    cfg = load_config(str(CONFIGS / 'fod/atss-mobilenetv2_fod.py'))
     assert cfg.metainfo.classes == tuple(sorted(names))

@@ -20,14 +20,14 @@ CHECKPOINT = 'model.data_preprocessor.resizer.init_cfg.checkpoint'
 
 @pytest.mark.parametrize('name, moves', [('frozen', False), ('finetuned', True)])
 def test_mini(name, moves, tmp_path, data_root):
-    source = load_config(str(CONFIGS / 'mini/deeplabv3plus_camvid.py'))
+    source = load_config(str(CONFIGS / 'mini/camvid/deeplabv3plus_camvid.py'))
     segmenter = build_model(source)
     trained = segmenter.data_preprocessor.resizer
     for parameter in trained.parameters():
         nn.init.normal_(parameter, std=0.1)
     torch.save({'state_dict': segmenter.state_dict()}, tmp_path / 'segmenter.pth')
 
-    path = str(CONFIGS / f'mini/lighthead_cards_camvid-resizer_{name}.py')
+    path = str(CONFIGS / f'mini/cards/lighthead_cards_camvid-resizer_{name}.py')
     preprocessor = load_config(path).model.data_preprocessor
     epochs = source.train_cfg.max_epochs
     assert preprocessor.resizer.init_cfg.checkpoint.endswith(

@@ -67,7 +67,7 @@ def test_bad_resizers(text, message):
 def test_a_variant_says_how_logits_are_enlarged(way_up):
     name, options = variants.parse_variant(f'antialias+{way_up}')
     assert name == f'antialias+{way_up}'
-    cfg = load_config('configs/mini/unet-guided_drive.py')
+    cfg = load_config('configs/mini/drive/unet-guided_drive.py')
     merge_options(cfg, options)
     model = build_model(cfg)
     assert model.data_preprocessor.resizer.antialias

@@ -38,7 +38,7 @@ dsnet_mm.DownsizeNet.from_pretrained('bccd-refinedet')
 for config in sys.argv[2:]:
     cfg = get_config('dsnet_mm::' + config.removeprefix('configs/'))
     assert Path(cfg.filename) == site / 'dsnet_mm/.mim' / config, cfg.filename
-cfg = load_config('dsnet_mm::mini/fcn_camvid.py', {
+cfg = load_config('dsnet_mm::mini/camvid/fcn_camvid.py', {
     'model.data_preprocessor.resizer.weights': 'camvid-deeplabv3plus'})
 assert build_model(cfg).data_preprocessor.resizer.weights == 'camvid-deeplabv3plus'
 """
@@ -108,7 +108,7 @@ def test_it_reports_a_comparison_away_from_any_checkout(environment, away):
 def test_it_compares_away_from_any_checkout(environment, away):
     """A segmenter of this package's configs, on made images, for one step."""
     make_cracks(away / 'cracks', train=2, val=1, seed=0)
-    text = run(environment / 'bin/dsnet-mm', 'compare', 'dsnet_mm::mini/unet_cracks.py',
+    text = run(environment / 'bin/dsnet-mm', 'compare', 'dsnet_mm::mini/cracks/unet_cracks.py',
                '--variants', "ours={'type': 'DownsizeNet', 'channels': 4}", '--seeds', 0,
                '--work-dir', 'out', '--cfg-options', f'data_root={away}/cracks/',
                'train_cfg.max_iters=1', 'train_cfg.val_interval=1', cwd=away)

@@ -16,7 +16,7 @@ def segmenter(data_root: Path, work_dir: Path, **options) -> Config:
 
     Options have ``__`` in place of dots.
     """
-    cfg = load_config('configs/mini/deeplabv3plus_camvid.py', {
+    cfg = load_config('configs/mini/camvid/deeplabv3plus_camvid.py', {
         'data_root': str(data_root / 'camvid'), 'train_dataloader.batch_size': 2,
         'train_dataloader.dataset.indices': 6, 'model.data_preprocessor.scale': 0.15,
         'val_dataloader.dataset.indices': 2, 'default_hooks.logger.interval': 1})

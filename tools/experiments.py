@@ -15,11 +15,11 @@ from dsnet_mm.variants import VARIANTS
 ROOT = Path(__file__).resolve().parents[1]
 OUT = 'work_dirs/experiments'
 # Schedules after which the baselines rise no more; the paper's SPNet has scale 0.3.
-CARDS = ['configs/mini/refinedet_cards.py', '--cfg-options', 'train_cfg.max_epochs=20',
+CARDS = ['configs/mini/cards/refinedet_cards.py', '--cfg-options', 'train_cfg.max_epochs=20',
          'train_cfg.val_interval=4']
-BCCD = ['configs/mini/refinedet_bccd.py', '--cfg-options', 'train_cfg.max_epochs=8',
+BCCD = ['configs/mini/bccd/refinedet_bccd.py', '--cfg-options', 'train_cfg.max_epochs=8',
         'train_cfg.val_interval=2']
-CAMVID = ['configs/mini/deeplabv3plus_camvid.py', '--cfg-options',
+CAMVID = ['configs/mini/camvid/deeplabv3plus_camvid.py', '--cfg-options',
           'model.data_preprocessor.scale=0.3', 'train_cfg.max_epochs=14',
           'train_cfg.val_interval=2']
 SHORT = [*CAMVID, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=1']
@@ -87,7 +87,7 @@ def learning_on(number: int) -> list[str]:
 FIVE_SEEDS = ['--seeds', '0', '1', '2', '3', '4']
 DRIVE = ['--metric', 'IoU/vessel', *FIVE_SEEDS]
 THREE = ['--variants', 'bilinear', 'antialias', 'downsizenet-v2']
-UNET = 'configs/mini/unet_drive.py'
+UNET = 'configs/mini/drive/unet_drive.py'
 WHOLE_IMAGES = checkpoint('drive-full', UNET, 'iter_400')
 # An image that takes the wide U-Net as long as DownsizeNetV2 and a smaller one: with padding
 # 184x184 pixels instead of 176x176. Its crops of 331 pixels are 104.
@@ -103,21 +103,21 @@ LARGER_GUIDED = blurred('antialias-larger', model__decode_head__guided=False,
 # A wider U-Net, which takes as long as the lighter one with DownsizeNetV2 and the guide.
 WIDER_GUIDED = blurred('antialias-wider', model__decode_head__guided=False,
                        **unet(28, 'model__decode_head__head'))
-BESIDE_WIDER = ['configs/mini/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
+BESIDE_WIDER = ['configs/mini/drive/unet-guided_drive.py', '--metric', 'IoU/vessel', '--variants',
                 'bilinear+bilinear', 'downsizenet-v2+guided', WIDER_GUIDED]
-MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2_camvid.py'
+MOBILENET = 'configs/mini/camvid/deeplabv3plus-mobilenetv2_camvid.py'
 MOBILENET_CHECKPOINT = checkpoint('camvid', MOBILENET, 'epoch_24')
-UNET_CAMVID = 'configs/mini/unet_camvid.py'
-GUIDED_MOBILENET = 'configs/mini/deeplabv3plus-mobilenetv2-guided_camvid.py'
+UNET_CAMVID = 'configs/mini/camvid/unet_camvid.py'
+GUIDED_MOBILENET = 'configs/mini/camvid/deeplabv3plus-mobilenetv2-guided_camvid.py'
 LEARN_ON = ['--from', checkpoint('camvid', MOBILENET, 'epoch_24', '{seed}'), '--cfg-options',
             'train_cfg.max_epochs=4', 'train_cfg.val_interval=4', 'param_scheduler.0.end=20']
 # The resizer learns at the rate that it has before the U-Nets, 0.003.
 DETECTOR = ['--metric', 'pascal_voc/pooled_AP50', *FIVE_SEEDS, *THREE, '--cfg-options',
             'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.lr_mult=3',
             'optim_wrapper.paramwise_cfg.custom_keys.data_preprocessor.decay_mult=0']
-DETECTOR_CARDS = ['configs/mini/atss-mobilenetv2_cards.py', *DETECTOR,
+DETECTOR_CARDS = ['configs/mini/cards/atss-mobilenetv2_cards.py', *DETECTOR,
                   'model.data_preprocessor.target_size=(96,96)']
-DETECTOR_FOD = ['configs/mini/atss-mobilenetv2_fod.py', *DETECTOR]
+DETECTOR_FOD = ['configs/mini/fod/atss-mobilenetv2_fod.py', *DETECTOR]
 # Learning on at a third of the model's rate, and at the same rate of the resizer.
 GENTLY = ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
           'optim_wrapper.optimizer.lr=0.0003',
@@ -126,9 +126,9 @@ GENTLY = ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
 EXPERIMENTS = {
     # Thin structures: a small model, and one as heavy as the paper's lighter ones.
     'drive': [[UNET, *DRIVE, *THREE, blurred('antialias-wider', **unet(18))],
-              ['configs/mini/unet-wide_drive.py', *DRIVE, '--variants', LARGER, 'downsizenet-v2',
-               'antialias'],
-              ['configs/mini/unet-heavy_drive.py', *DRIVE, '--variants', LARGER_HEAVY,
+              ['configs/mini/drive/unet-wide_drive.py', *DRIVE, '--variants', LARGER,
+               'downsizenet-v2', 'antialias'],
+              ['configs/mini/drive/unet-heavy_drive.py', *DRIVE, '--variants', LARGER_HEAVY,
                'downsizenet-v2']],
     # The small model again, beside a larger image that takes as long as DownsizeNetV2.
     'drive-larger': [[UNET, *DRIVE, '--variants', LARGER, 'downsizenet-v2', 'bilinear']],
@@ -144,7 +144,7 @@ EXPERIMENTS = {
                       checkpoint('drive-larger', UNET, 'iter_600', '{seed}'), '--cfg-options',
                       *learning_on(200)]],
     # A trained resizer as it is, before a model of another width.
-    'transfer': [['configs/mini/unet-wide_drive.py', '--metric', 'IoU/vessel', '--variants',
+    'transfer': [['configs/mini/drive/unet-wide_drive.py', '--metric', 'IoU/vessel', '--variants',
                   'antialias', frozen('drive-unet')]],
     # What a smaller input costs, and how much of it comes back.
     'size': [[UNET, '--metric', 'IoU/vessel', *THREE, '--sizes', '0.2', '0.3', '0.4']],
@@ -161,11 +161,11 @@ EXPERIMENTS = {
                'area', 'bicubic', 'downsizenet', 'downsizenet-v2', at_rate('muller', 1),
                at_rate('talebi-milanfar', 0.3)]],
     # And the way back up.
-    'guided': [['configs/mini/unet-guided_drive.py', *DRIVE, '--variants', 'bilinear+bilinear',
-                'downsizenet-v2+guided']],
+    'guided': [['configs/mini/drive/unet-guided_drive.py', *DRIVE, '--variants',
+                'bilinear+bilinear', 'downsizenet-v2+guided']],
     'guided-size': [[*BESIDE_WIDER, '--sizes', '0.2', '0.3']],
     'guided-half': [[*BESIDE_WIDER, '--cfg-options', 'model.data_preprocessor.scale=0.5']],
-    'guided-heavy': [['configs/mini/unet-guided-heavy_drive.py', '--metric', 'IoU/vessel',
+    'guided-heavy': [['configs/mini/drive/unet-guided-heavy_drive.py', '--metric', 'IoU/vessel',
                       '--variants', LARGER_GUIDED, 'downsizenet-v2+guided']],
     # A backbone with ImageNet's weights: from there, and learning on from a model that was trained
     # behind bilinear interpolation.
@@ -193,7 +193,7 @@ EXPERIMENTS = {
     'cards-frozen': [[*DETECTOR_CARDS, 'train_cfg.max_epochs=16', 'train_cfg.val_interval=8',
                       '--train', 'resizer', '--from',
                       checkpoint('cards', DETECTOR_CARDS[0], 'epoch_40', '{seed}')]],
-    'bccd': [['configs/mini/atss-mobilenetv2_bccd.py', *DETECTOR]],
+    'bccd': [['configs/mini/bccd/atss-mobilenetv2_bccd.py', *DETECTOR]],
     'fod': [[*DETECTOR_FOD, 'train_cfg.max_epochs=8', 'train_cfg.val_interval=4']],
     'fod-finetune': [[*DETECTOR_FOD, *GENTLY, '--finetune', '--from',
                       checkpoint('fod', DETECTOR_FOD[0], 'epoch_8'), *THREE,
@@ -204,9 +204,9 @@ EXPERIMENTS = {
     # Small models from random weights, the paper's two tasks.
     'main': [CARDS + OURS, BCCD + OURS[:-1], CAMVID + OURS],
     # The paper's Tables 1 and 2.
-    'table1': [[f'configs/mini/{name}_cards.py', *PAPER]
+    'table1': [[f'configs/mini/cards/{name}_cards.py', *PAPER]
                for name in ('refinedet', 'centernet', 'detr', 'lighthead')],
-    'table2': [[f'configs/mini/{name}_camvid.py', *PAPER]
+    'table2': [[f'configs/mini/camvid/{name}_camvid.py', *PAPER]
                for name in ('fcn', 'deeplabv3plus', 'spnet')],
     # The ablations that the paper names and its Table 9's depths; ours: how the coefficients are
     # inferred, and other learned resizers.
@@ -217,7 +217,7 @@ EXPERIMENTS = {
         net('no-prior', bilinear_prior=False), 'downsizenet-v2', 'downsizenet-v2-antialias',
         'talebi-milanfar', 'muller']],
     # Table 3 and Figure 5: 'main' comes first, whose resizer they take.
-    'table3': [['configs/mini/lighthead_cards.py', '--variants', 'bilinear', TRANSFER,
+    'table3': [['configs/mini/cards/lighthead_cards.py', '--variants', 'bilinear', TRANSFER,
                 '--cfg-options', 'model.data_preprocessor.short_edge=None',
                 'model.data_preprocessor.scale=0.3',
                 'model.data_preprocessor.freeze=True']],

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from dsnet_mm.cli import compare
 
-from make_cracks import make_cracks
+sys.path.insert(0, str(Path(__file__).parent / 'datasets'))
+from make_cracks import make_cracks  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs/mini/unet_cracks.py'
+CONFIG = ROOT / 'configs/mini/cracks/unet_cracks.py'
 DATA = ROOT / 'data/cracks'
 VARIANTS = ('bilinear', 'antialias', 'downsizenet', 'downsizenet-v2')
 TRAIN_IMAGES, VAL_IMAGES = 200, 60

@@ -1,7 +1,7 @@
 # CenterNet in the paper's setting (Table 1): VOC2007, ResNet-18 with deformable convolutions,
 # 300x300 -> 160x160. The model is mmdet's; the schedule is that of CenterNet's authors for VOC.
 _base_ = [
-    '../_base_/models/centernet_r18-dcnv2.py', '../_base_/datasets/voc07.py',
+    '../_base_/models/centernet_r18-dcnv2.py', '../_base_/datasets/paper/voc07.py',
     'mmdet::_base_/default_runtime.py'
 ]
 

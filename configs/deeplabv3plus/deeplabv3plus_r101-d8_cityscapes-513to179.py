@@ -1,7 +1,8 @@
 # DeepLabv3+ in the paper's setting (Table 2): Cityscapes, ResNet-101, crops of 513x513 -> 179x179
 # (0.35 times). Everything but the crop and the one line is mmseg's.
 _base_ = [
-    'mmseg::_base_/models/deeplabv3plus_r50-d8.py', '../_base_/datasets/cityscapes_513x513.py',
+    'mmseg::_base_/models/deeplabv3plus_r50-d8.py',
+    '../_base_/datasets/paper/cityscapes_513x513.py',
     'mmseg::_base_/default_runtime.py', 'mmseg::_base_/schedules/schedule_40k.py'
 ]
 

@@ -1,7 +1,7 @@
 # Light-Head R-CNN in the paper's setting (Table 1): VOC2007, VGG16, the short side 300 -> 165 with
 # the ratio kept. The model is that of Light-Head's authors on conv5_3 (stride 16).
 _base_ = [
-    '../_base_/models/lighthead_vgg16.py', '../_base_/datasets/voc07.py',
+    '../_base_/models/lighthead_vgg16.py', '../_base_/datasets/paper/voc07.py',
     'mmdet::_base_/default_runtime.py'
 ]
 

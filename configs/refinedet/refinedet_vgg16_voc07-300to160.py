@@ -1,7 +1,7 @@
 # RefineDet in the paper's setting (Table 1): VOC2007, VGG16, 300x300 -> 160x160. The schedule and
 # the test settings are those of RefineDet's authors, the augmentation is mmdet's for SSD on VOC.
 _base_ = [
-    '../_base_/models/refinedet_vgg16.py', '../_base_/datasets/voc07.py',
+    '../_base_/models/refinedet_vgg16.py', '../_base_/datasets/paper/voc07.py',
     'mmdet::_base_/default_runtime.py'
 ]
 

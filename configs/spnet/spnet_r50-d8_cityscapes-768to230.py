@@ -1,7 +1,7 @@
 # SPNet in the paper's setting (Table 2): Cityscapes, ResNet-50, crops of 768x768 -> 230x230 (0.3
 # times). The auxiliary head, the data and the schedule are mmseg's, but for the crop.
 _base_ = [
-    'mmseg::_base_/models/pspnet_r50-d8.py', '../_base_/datasets/cityscapes_768x768.py',
+    'mmseg::_base_/models/pspnet_r50-d8.py', '../_base_/datasets/paper/cityscapes_768x768.py',
     'mmseg::_base_/default_runtime.py', 'mmseg::_base_/schedules/schedule_40k.py'
 ]
 

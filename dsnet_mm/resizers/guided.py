@@ -40,7 +40,7 @@ class GuidedUpsampling(pretrained.Pretrained):
         density (int, optional): Read the texture of an antialiased image this many times as large
             as the small map along each axis (if that is smaller than the image), and interpolate it
             to full size: cheaper for large ratios. By default that of the image itself.
-        weights (str | Path, optional): A file of ``tools/publish_resizer.py --upsampling`` to start
+        weights (str | Path, optional): A file of ``dsnet-mm publish --upsampling`` to start
             from.
 
     Raises:

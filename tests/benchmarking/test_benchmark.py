@@ -108,8 +108,8 @@ def test_upsampling(tmp_path, monkeypatch):
 
 
 def test_pipelines(tmp_path, monkeypatch):
-    small = {'CenterNet': ('mini/centernet_textures.py', (96, 128)),
-             'DeepLabv3+': ('mini/deeplabv3plus_textures.py', (96, 128))}
+    small = {'CenterNet': ('mini/textures/centernet_textures.py', (96, 128)),
+             'DeepLabv3+': ('mini/textures/deeplabv3plus_textures.py', (96, 128))}
     monkeypatch.setattr(benchmark, 'PIPELINES', small)
     code = benchmark.main(['pipelines', '--quick', '--threads', '1', '--out', str(tmp_path),
                            '--pipelines', *small, '--json', str(tmp_path / 'rows.json')])
@@ -122,7 +122,7 @@ def test_pipelines(tmp_path, monkeypatch):
 
 
 def test_the_model_of_a_config(tmp_path, capsys):
-    config = ROOT / 'configs/mini/unet_cracks.py'
+    config = ROOT / 'configs/mini/cracks/unet_cracks.py'
     assert benchmark.main(['pipelines', '--quick', '--threads', '1', '--out', str(tmp_path),
                            '--config', str(config), '--size', '80', '160']) == 0
     printed = capsys.readouterr().out

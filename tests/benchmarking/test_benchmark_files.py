@@ -41,7 +41,7 @@ def photos(tmp_path) -> Path:
 
 
 def test_files_and_a_model_in_turns(photos, tmp_path, capsys):
-    config = 'configs/mini/fcn-mobilenetv2_camvid.py'
+    config = 'configs/mini/camvid/fcn-mobilenetv2_camvid.py'
     options = load_config(config)
     torch.save(dict(state_dict=build_model(options).state_dict()), tmp_path / 'model.pth')
     first, second = write(tmp_path / 'a.onnx'), write(tmp_path / 'b.onnx', size=[30, 30])

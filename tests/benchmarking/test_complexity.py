@@ -45,7 +45,7 @@ def test_counts_the_upsampling_by_hand(density, seen):
 
 
 def test_a_guided_heads_upsampling_belongs_to_the_model():
-    rows = [complexity.row('', complexity.CONFIGS / f'mini/{name}_drive.py', (560, 534))
+    rows = [complexity.row('', complexity.CONFIGS / f'mini/drive/{name}_drive.py', (560, 534))
             for name in ('unet', 'unet-guided')]
     plain, guided = (float(row.split('|')[4].split()[0]) for row in rows)
     # 864 for each of the large pixels.

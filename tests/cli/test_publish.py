@@ -10,10 +10,10 @@ from dsnet_mm.resizers import MULLER
 import pytest
 import torch
 
-CONFIG = 'configs/mini/centernet_textures.py'
+CONFIG = 'configs/mini/textures/centernet_textures.py'
 KEY = 'model.data_preprocessor.resizer'
-GUIDED, UPSAMPLING = 'configs/mini/unet-guided_drive.py', 'model.decode_head.upsampling'
-TOOL = 'tools/publish_resizer.py'
+GUIDED, UPSAMPLING = 'configs/mini/drive/unet-guided_drive.py', 'model.decode_head.upsampling'
+TOOL = 'dsnet-mm publish'
 
 
 @pytest.fixture(scope='module')
@@ -95,7 +95,7 @@ def test_the_way_back_up(run_tool, guided, tmp_path):
 
 @pytest.mark.parametrize('config, options, message', [
     (GUIDED, (), "does not hold the config's upsampling, {}: set model.decode_head.upsampling as"),
-    ('configs/mini/unet_drive.py', (), 'unet_drive.py has no guided head'),
+    ('configs/mini/drive/unet_drive.py', (), 'unet_drive.py has no guided head'),
     (GUIDED, ('--cfg-options', 'model.decode_head.guided=False'), 'has no guided head'),
     (CONFIG, (), 'has no guided head'),
 ])

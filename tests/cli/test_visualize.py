@@ -18,7 +18,8 @@ from mmdet.registry import DATASETS as MMDET
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS as MMSEG
 
-DET, SEG = 'configs/mini/centernet_textures.py', 'configs/mini/deeplabv3plus_textures.py'
+DET = 'configs/mini/textures/centernet_textures.py'
+SEG = 'configs/mini/textures/deeplabv3plus_textures.py'
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def pixels(figure: Figure, row: int, column: int) -> np.ndarray:
 
 
 def test_pages_are_written(run_tool, images, checkpoint, tmp_path):
-    output = run_tool('tools/visualize.py', DET, checkpoint, f'again={checkpoint}', '--images',
+    output = run_tool('dsnet-mm visualize', DET, checkpoint, f'again={checkpoint}', '--images',
                       *images, '--arms', 'bilinear', "wide={'type': 'DownsizeNet', 'channels': 4}",
                       '--out', tmp_path / 'pages', '--cfg-options',
                       'model.data_preprocessor.target_size=(64,64)')
@@ -200,8 +201,8 @@ def test_the_way_back_up(images, page, tmp_path):
     model.update({f'data_preprocessor.resizer.{key}': value
                   for key, value in DownsizeNet().state_dict().items()})
     torch.save(model, tmp_path / 'model.pth')
-    figure = page('configs/mini/unet-guided_drive.py', f'mine={tmp_path}/model.pth', '--images',
-                  images[0], '--out', tmp_path)
+    figure = page('configs/mini/drive/unet-guided_drive.py', f'mine={tmp_path}/model.pth',
+                  '--images', images[0], '--out', tmp_path)
     titles = [panel.get_title() for panel in figure.axes]
     row = [i for i, title in enumerate(titles) if title.startswith('mine, way up: ')]
     assert [titles[i].split(': ')[1] for i in row] == list(CAPTIONS.values())

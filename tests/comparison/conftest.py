@@ -11,7 +11,7 @@ def config(textures, tmp_path) -> Path:
     """A detector, on data and a schedule of seconds."""
     file = tmp_path / 'small.py'
     file.write_text(
-        f"_base_ = ['{ROOT}/configs/mini/centernet_textures.py']\n"
+        f"_base_ = ['{ROOT}/configs/mini/textures/centernet_textures.py']\n"
         'model = dict(data_preprocessor=dict(target_size=(64, 64)))\n'
         f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
         f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"

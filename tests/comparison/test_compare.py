@@ -151,7 +151,7 @@ def test_variants_differ_in_the_resizer_only(config, tmp_path):
 def test_variants_of_options_differ_in_these_only(textures, tmp_path):
     config = tmp_path / 'pyramid.py'
     config.write_text(
-        f"_base_ = ['{ROOT}/configs/mini/atss_textures.py']\n"
+        f"_base_ = ['{ROOT}/configs/mini/textures/atss_textures.py']\n"
         'model = dict(data_preprocessor=dict(target_size=(64, 64)))\n'
         f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
         f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"

@@ -227,7 +227,8 @@ def test_import_of_the_package_alone_guards_the_inferencers(package, tmp_path):
     config = {'mmdet': 'centernet_textures', 'mmseg': 'deeplabv3plus_textures'}[package]
     file, made = tmp_path / 'code.pth', tmp_path / 'made'
     torch.save(dict(state_dict={}, meta={}, code=Code(made)), file)
-    program = INFERENCERS[package].format(config=f'configs/mini/{config}.py', file=str(file))
+    program = INFERENCERS[package].format(config=f'configs/mini/textures/{config}.py',
+                                          file=str(file))
     result = subprocess.run([sys.executable, '-c', f'import dsnet_mm\n{program}'],
                             capture_output=True, text=True)
     assert 'holds more than weights and was not loaded' in result.stderr

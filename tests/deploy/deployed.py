@@ -26,7 +26,7 @@ FLAT = ('conv_offset', 'resizer.logits', 'conv_cls', 'atss_cls', 'retina_cls', '
 
 def build(name: str, options: dict | None = None) -> tuple[BaseModel, Config]:
     """An untrained mini model in which nothing is flat, and its config."""
-    cfg = load_config(f'configs/mini/{name}.py', options or {})
+    cfg = load_config(f'configs/mini/{name.split("_")[-1]}/{name}.py', options or {})
     model = build_model(cfg)
     for key, parameter in model.named_parameters():
         if any(part in key for part in FLAT):

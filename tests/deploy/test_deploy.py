@@ -44,7 +44,7 @@ MODELS = [
 @pytest.mark.parametrize('config, data_set, folder, steps, metric, least', MODELS)
 def test_file_is_as_good_as_the_model(config, data_set, folder, steps, metric, least, data_root,
                                       pretrained, tmp_path):
-    path = f'configs/mini/{config}.py'
+    path = f'configs/mini/{data_set}/{config}.py'
     cfg = load_config(path, {'data_root': str(data_root / data_set)})
     model = overfit(cfg, steps)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')

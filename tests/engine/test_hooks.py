@@ -17,7 +17,7 @@ def runner(data_root, tmp_path):
     """A few iterations of a segmenter with batch norm and dropout."""
 
     def build(guided: bool = False, **preprocessor) -> Runner:
-        cfg = load_config('configs/mini/deeplabv3plus_camvid.py', {
+        cfg = load_config('configs/mini/camvid/deeplabv3plus_camvid.py', {
             'data_root': str(data_root / 'camvid'), 'work_dir': str(tmp_path),
             'train_dataloader.batch_size': 2, 'train_dataloader.dataset.indices': 6,
             'custom_hooks': [HOOK]})
@@ -74,7 +74,7 @@ def test_the_resizers_own_statistics_are_trained(runner):
 def test_attention_has_no_dropout(tmp_path):
     attention = dict(embed_dims=64, num_heads=4, dropout=0.5, batch_first=True)
     layer = dict(self_attn_cfg=attention)
-    cfg = load_config('configs/mini/detr_textures.py', {
+    cfg = load_config('configs/mini/textures/detr_textures.py', {
         'work_dir': str(tmp_path), 'model.encoder.layer_cfg': layer})
     model = build_model(cfg).train()
     features = torch.rand(1, 20, 64)
@@ -95,7 +95,7 @@ def test_nothing_to_train_is_an_error(runner):
 
 @pytest.mark.parametrize('crop, warns', [((40, 40), True), ((12, 12), False), ((14, 21), False)])
 def test_a_window_larger_than_the_image_is_warned_of_once(crop, warns, data_root, tmp_path):
-    cfg = load_config('configs/mini/deeplabv3plus_camvid.py', {
+    cfg = load_config('configs/mini/camvid/deeplabv3plus_camvid.py', {
         'data_root': str(data_root / 'camvid'), 'work_dir': str(tmp_path),
         'model.data_preprocessor.target_size': (14, 21), 'model.data_preprocessor.scale': None,
         'val_dataloader.dataset.indices': 3,

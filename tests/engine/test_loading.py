@@ -7,7 +7,7 @@ import torch
 
 
 def test_weights_of_this_model(tmp_path):
-    cfg = load_config('configs/mini/unet_cracks.py')
+    cfg = load_config('configs/mini/cracks/unet_cracks.py')
     model, file = build_model(cfg), tmp_path / 'model.pth'
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=['a']))),
                file)
@@ -18,8 +18,8 @@ def test_weights_of_this_model(tmp_path):
 
 
 def test_what_is_no_checkpoint_of_the_model(tmp_path):
-    cfg, file = load_config('configs/mini/unet_cracks.py'), tmp_path / 'model.pth'
-    state = build_model(load_config('configs/mini/unet_drive.py')).state_dict()
+    cfg, file = load_config('configs/mini/cracks/unet_cracks.py'), tmp_path / 'model.pth'
+    state = build_model(load_config('configs/mini/drive/unet_drive.py')).state_dict()
     del state['decode_head.conv_seg.bias']
     torch.save(dict(state_dict={**state, 'other': torch.zeros(2)}), file)
     with pytest.raises(ValueError, match='model.pth is of another model than the config.*other.*'

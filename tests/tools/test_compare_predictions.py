@@ -19,7 +19,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('comparison')
     make_cracks(folder / 'cracks', train=4, val=2, seed=0)
     assert compare.main([
-        str(ROOT / 'configs/mini/unet_cracks.py'), '--arms', 'bilinear', 'antialias',
+        str(ROOT / 'configs/mini/cracks/unet_cracks.py'), '--arms', 'bilinear', 'antialias',
         '--seeds', '0', '--metric', 'IoU/crack', '--work-dir', str(folder / 'out'), '--cfg-options',
         f'data_root={folder}/cracks/', 'train_cfg.max_iters=1', 'train_cfg.val_interval=1']) == 0
     return folder / 'out'

@@ -18,7 +18,7 @@ from trainings import segmenter, train
 
 ROOT = Path(__file__).resolve().parents[2]
 # Dropout, and photographs distorted and turned over at random.
-CONFIG = 'configs/mini/deeplabv3plus_textures.py'
+CONFIG = 'configs/mini/textures/deeplabv3plus_textures.py'
 
 
 def options(textures: Path, epochs: int) -> list[str]:
@@ -125,7 +125,7 @@ def test_a_rank_killed_in_the_middle_ends_the_job_and_it_resumes(processes, text
 
 
 FIXED = """
-_base_ = ['{root}/configs/mini/fcn_textures.py']
+_base_ = ['{root}/configs/mini/textures/fcn_textures.py']
 # Nothing random, and nothing that looks at other images of the batch.
 model = dict(backbone=dict(with_bn=False), decode_head=dict(dropout_ratio=0))
 train_pipeline = [

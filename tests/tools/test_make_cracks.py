@@ -49,5 +49,5 @@ def test_training_and_validation_share_no_photograph(load):
 
 
 def test_an_existing_folder_is_not_overwritten(run_tool, cracks):
-    output = run_tool('tools/make_cracks.py', '--out', cracks, fails=True)
+    output = run_tool('tools/datasets/make_cracks.py', '--out', cracks, fails=True)
     assert 'exists' in output and 'Traceback' not in output

@@ -54,5 +54,5 @@ def test_brightness_does_not_give_the_class_away():
 
 
 def test_an_existing_folder_is_not_overwritten(run_tool, textures):
-    output = run_tool('tools/make_dataset.py', '--out', textures, fails=True)
+    output = run_tool('tools/datasets/make_dataset.py', '--out', textures, fails=True)
     assert 'exists' in output and 'Traceback' not in output

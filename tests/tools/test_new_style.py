@@ -31,7 +31,7 @@ CONFIGS = {'mmdet': 'centernet_textures', 'mmseg': 'deeplabv3plus_textures'}
 
 def write(package: str, folder: Path, **options) -> Path:
     """One of our small models without a resizer as ``base.py``, and its child with one."""
-    cfg = load_config(f'configs/mini/{CONFIGS[package]}.py', options)
+    cfg = load_config(f'configs/mini/textures/{CONFIGS[package]}.py', options)
     for key in ('target_size', 'scale'):
         cfg.model.data_preprocessor.pop(key, None)
     cfg.model.data_preprocessor.type = PREPROCESSORS[package].removeprefix('Downsize')

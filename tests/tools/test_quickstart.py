@@ -20,7 +20,7 @@ def small(tmp_path, monkeypatch) -> Path:
     make_cracks(data, train=8, val=2, seed=0)
     config = tmp_path / 'small.py'
     config.write_text(
-        f"_base_ = ['{ROOT}/configs/mini/unet_cracks.py']\n"
+        f"_base_ = ['{ROOT}/configs/mini/cracks/unet_cracks.py']\n"
         'model = dict(data_preprocessor=dict(scale=0.2))\n'
         f"train_dataloader = dict(dataset=dict(data_root='{data}/'))\n"
         f"val_dataloader = dict(dataset=dict(data_root='{data}/'))\n"

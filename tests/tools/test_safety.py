@@ -8,7 +8,7 @@ from dsnet_mm.comparison.runs import Run, locked
 import pytest
 import torch
 
-CONFIG = 'configs/mini/centernet_textures.py'
+CONFIG = 'configs/mini/textures/centernet_textures.py'
 
 
 class Code:

@@ -10,9 +10,9 @@ import torch
 SMALL = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1',
          'train_dataloader.batch_size=4', 'model.data_preprocessor.resizer.channels=4')
 ARMS = {
-    'det': ('configs/mini/centernet_textures.py', 'pascal_voc/mAP',
+    'det': ('configs/mini/textures/centernet_textures.py', 'pascal_voc/mAP',
             (*SMALL, 'model.data_preprocessor.target_size=(64,64)')),
-    'seg': ('configs/mini/deeplabv3plus_textures.py', 'mIoU',
+    'seg': ('configs/mini/textures/deeplabv3plus_textures.py', 'mIoU',
             (*SMALL, 'model.data_preprocessor.scale=0.2')),
 }
 

@@ -21,9 +21,9 @@ train_cfg = dict(max_epochs=1, val_interval=1)
 
 
 @pytest.mark.parametrize('package, config, one_line', [
-    ('mmdet', 'configs/mini/centernet_textures.py',
+    ('mmdet', 'configs/mini/textures/centernet_textures.py',
      "type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(64, 64)"),
-    ('mmseg', 'configs/mini/deeplabv3plus_textures.py',
+    ('mmseg', 'configs/mini/textures/deeplabv3plus_textures.py',
      "type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.2"),
 ])
 def test_their_train_tool_runs_a_child_config(run_tool, textures, tmp_path, package, config,
@@ -69,7 +69,7 @@ def test_get_flops_leaves_the_resizer_out():
         options = {'model.data_preprocessor.target_size': (60, 60),
                    'model.data_preprocessor.resizer.type': resizer}
         return inference(SimpleNamespace(
-            config='configs/mini/fcn_textures.py', shape=[120, 120], cfg_options=options),
+            config='configs/mini/textures/fcn_textures.py', shape=[120, 120], cfg_options=options),
             None)['flops']
 
     assert flops('DownsizeNet') == flops('FixedResizer')

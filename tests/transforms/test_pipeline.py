@@ -162,7 +162,7 @@ def test_bad_arguments(kwargs, error, message):
 
 def test_trains_and_predicts_with_a_model_and_workers(weights, data_root):
     """mini RefineDet with the resizer in its pipelines instead of in front of it."""
-    cfg = load_config(str(CONFIGS / 'refinedet_bccd.py'), dict(data_root=f'{data_root}/bccd/'))
+    cfg = load_config(str(CONFIGS / 'bccd/refinedet_bccd.py'), dict(data_root=f'{data_root}/bccd/'))
     stock = dict(cfg.model.data_preprocessor, type='DetDataPreprocessor')
     del stock['target_size']
     cfg.model.data_preprocessor = stock

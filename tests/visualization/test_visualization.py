@@ -109,7 +109,7 @@ ITERATIONS = dict(type='IterBasedTrainLoop', max_iters=3, val_interval=1)
 
 def make_runner(root: Path, folder: Path, hook: dict | None, loop: dict = EPOCHS,
                 **options) -> Runner:
-    cfg = load_config('configs/mini/centernet_textures.py', {
+    cfg = load_config('configs/mini/textures/centernet_textures.py', {
         'data_root': str(root), 'model.data_preprocessor.target_size': (64, 64),
         'val_dataloader.batch_size': 3, 'param_scheduler': None,
         'default_hooks.checkpoint.interval': 10**6,

@@ -418,7 +418,7 @@ def test_nothing_is_found_where_all_is_background(head):
 
 def test_whole_model_trains_and_predicts():
     """The whole model, on two images of odd sizes, one of them without objects."""
-    cfg = load_config(str(CONFIGS / 'mini/refinedet_textures.py')).model
+    cfg = load_config(str(CONFIGS / 'mini/textures/refinedet_textures.py')).model
     cfg.data_preprocessor.pop('target_size')
     cfg.data_preprocessor.update(scale=0.55)
     with DefaultScope.overwrite_default_scope('mmdet'):

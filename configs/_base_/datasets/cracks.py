@@ -1,5 +1,5 @@
-# The quickstart's data set (tools/make_cracks.py): 200 images of 240x240 pixels to train on, 60 to
-# validate.
+# The quickstart's data set (tools/datasets/make_cracks.py): 200 images of 240x240 pixels to train
+# on, 60 to validate.
 _base_ = ['./labels.py']
 
 data_root = 'data/cracks/'

@@ -1,4 +1,4 @@
-# The built-in data set (tools/make_dataset.py) with its boxes.
+# The built-in data set (tools/datasets/make_dataset.py) with its boxes.
 _base_ = ['./boxes.py']
 
 data_root = 'data/textures/'

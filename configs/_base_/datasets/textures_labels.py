@@ -1,4 +1,4 @@
-# The built-in data set (tools/make_dataset.py) with its label maps.
+# The built-in data set (tools/datasets/make_dataset.py) with its label maps.
 _base_ = ['./labels.py']
 
 data_root = 'data/textures/'

@@ -123,7 +123,7 @@ def build(config: str, options: dict) -> BaseModel:
 ])
 def test_resizer_and_model(name, run, data_root, tmp_path):
     config, options, folder, outputs = MODELS[name]
-    config = f'configs/mini/{config}.py'
+    config = f'configs/mini/{config.split("_")[-1]}/{config}.py'
     model = build(config, options)
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'model.pth')
     run('model', config, tmp_path / 'model.pth', tmp_path / 'model.onnx', '--uint8',
@@ -152,7 +152,7 @@ def test_what_disagrees_is_not_written(tmp_path):
 
 
 @pytest.mark.parametrize('config, message', [
-    ('configs/mini/lighthead_bccd.py', 'short_edge=165 cannot be exported'),
+    ('configs/mini/bccd/lighthead_bccd.py', 'short_edge=165 cannot be exported'),
     ('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', 'has no resizer'),
 ])
 def test_what_cannot_be_exported(config, message, run, tmp_path):
@@ -164,14 +164,15 @@ def test_what_cannot_be_exported(config, message, run, tmp_path):
 
 
 def test_what_is_refused_before_the_work(run, tmp_path, capsys):
-    checkpoint, config = tmp_path / 'model.pth', 'configs/mini/unet_cracks.py'
+    checkpoint, config = tmp_path / 'model.pth', 'configs/mini/cracks/unet_cracks.py'
     torch.save(build_model(load_config(config)).state_dict(), checkpoint)
     with pytest.raises(SystemExit, match='there is no folder .*no to write model.onnx into'):
         run('deploy', config, checkpoint, tmp_path / 'no/model.onnx')
     with pytest.raises(SystemExit, match='model.pth is a file: give the folder of the images'):
         run('deploy', config, checkpoint, tmp_path / 'model.onnx', '--images', checkpoint)
     with pytest.raises(SystemExit, match='of another model than the config'):
-        run('model', 'configs/mini/fcn-mobilenetv2_camvid.py', checkpoint, tmp_path / 'model.onnx')
+        run('model', 'configs/mini/camvid/fcn-mobilenetv2_camvid.py', checkpoint,
+            tmp_path / 'model.onnx')
     with pytest.raises(SystemExit):
         run('deploy', config, checkpoint, tmp_path / 'model.onnx', '--size', 0, 100)
     assert '--size must be positive numbers of pixels, got [0, 100]' in capsys.readouterr().err

@@ -91,7 +91,7 @@ def test_a_wrong_range_is_an_error_that_names_it(ratio_range, error):
 
 
 def test_a_detector_learns_at_many_sizes_with_one_resizer():
-    model = build_model(load_config('configs/mini/refinedet_textures.py', {
+    model = build_model(load_config('configs/mini/textures/refinedet_textures.py', {
         'model.data_preprocessor.target_size': (80, 80),
         'model.data_preprocessor.ratio_range': (0.8, 1.6)}))
     model.init_weights()

@@ -23,7 +23,7 @@ RIGHT_KEY = 'model.data_preprocessor.data_preprocessor'
 
 def teacher_and_student(inner: dict, outer: dict) -> ConfigDict:
     """A detector's config, with preprocessors for the two and for the whole."""
-    detector = load_config('configs/mini/centernet_textures.py').model
+    detector = load_config('configs/mini/textures/centernet_textures.py').model
     detector.data_preprocessor = inner
     return ConfigDict(
         type='mmdet.SemiBaseDetector', detector=detector, semi_train_cfg=dict(freeze_teacher=True),

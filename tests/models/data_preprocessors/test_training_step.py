@@ -11,8 +11,8 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData
 from samples import det_sample, image, seg_sample
 
-CENTERNET = 'configs/mini/centernet_textures.py'
-DEEPLAB = 'configs/mini/deeplabv3plus_textures.py'
+CENTERNET = 'configs/mini/textures/centernet_textures.py'
+DEEPLAB = 'configs/mini/textures/deeplabv3plus_textures.py'
 
 
 def build(config: str, **preprocessor):

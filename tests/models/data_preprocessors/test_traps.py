@@ -103,7 +103,8 @@ def test_3_the_one_line_at_the_top_level_only_is_refused(tmp_path):
 def test_4_predictions_have_the_original_shape_and_place(metainfo):
     with DefaultScope.overwrite_default_scope('mmseg'):
         from mmseg.registry import MODELS
-        model = MODELS.build(Config.fromfile('configs/mini/deeplabv3plus_textures.py').model)
+        cfg = Config.fromfile('configs/mini/textures/deeplabv3plus_textures.py')
+        model = MODELS.build(cfg.model)
     model.eval()
     data = seg_batch(**metainfo)
     meta = model.data_preprocessor(data)['data_samples'][0].metainfo
@@ -175,7 +176,7 @@ def test_6_centernet_returns_to_original_coordinates():
     """A peak put into the heat map by hand comes out where it is in the original image."""
     with DefaultScope.overwrite_default_scope('mmdet'):
         from mmdet.registry import MODELS
-        model = MODELS.build(Config.fromfile('configs/mini/centernet_textures.py').model)
+        model = MODELS.build(Config.fromfile('configs/mini/textures/centernet_textures.py').model)
     # 300x300 is 160x160 behind the resizer and 40x40 in the heat map; the image lies within a
     # border of 30 and 60 pixels and was enlarged by 1.5 and 2 before.
     sample = det_sample(300, 300, border=np.array([30, 270, 60, 240], np.float32))

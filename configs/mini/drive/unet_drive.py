@@ -1,0 +1,1 @@
+_base_ = ['../_base_/segmenters/unet.py', '../../_base_/datasets/drive.py']

@@ -1,2 +1,0 @@
-# 0.2 G multiply-adds for 72x72 pixels.
-_base_ = ['_base_/unet.py', '../_base_/datasets/cracks.py']

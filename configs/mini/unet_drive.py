@@ -1,1 +1,0 @@
-_base_ = ['_base_/unet.py', '../_base_/datasets/drive.py']
