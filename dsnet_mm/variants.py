@@ -1,4 +1,4 @@
-"""Variants of a config that a comparison trains: resizers, or other options."""
+"""Variants of a config by name: resizers, or other options of the config."""
 import ast
 import re
 
@@ -10,7 +10,7 @@ VARIANTS: dict[str, dict] = {
     'area': dict(type='FixedResizer', mode='area'),
     'antialias': dict(type='FixedResizer', mode='bilinear', antialias=True),
     'nearest': dict(type='FixedResizer', mode='nearest'),
-    # The paper's ablation without distances, which the prior knows as well.
+    # The paper's ablation without distances, on which the bilinear prior depends too.
     'texture-only': dict(type='DownsizeNet', use_distance=False, bilinear_prior=False),
     'downsizenet': dict(type='DownsizeNet'),
     'downsizenet-v2': dict(type='DownsizeNetV2'),
@@ -19,7 +19,7 @@ VARIANTS: dict[str, dict] = {
     'muller': dict(type='MULLER'),
 }
 
-GUIDED = 'model.decode_head.guided'  # of a GuidedHead
+GUIDED = 'model.decode_head.guided'  # option of a GuidedHead
 UPSAMPLINGS = ('bilinear', 'guided')
 
 
@@ -30,9 +30,9 @@ def parse_variant(text: str) -> tuple[str, dict]:
         text (str): One of
 
             - ``downsizenet`` or another name in :data:`VARIANTS`;
-            - ``downsizenet-v2+guided`` or ``downsizenet-v2+bilinear``, which also says how a config
-              with a ``GuidedHead`` upsamples its logits;
-            - ``wide={'type': 'DownsizeNet', 'channels': 32}``, a resizer's config;
+            - ``downsizenet-v2+guided`` or ``downsizenet-v2+bilinear``, a resizer and how the
+              config's ``GuidedHead`` upsamples its logits;
+            - ``wide={'type': 'DownsizeNet', 'channels': 32}``, the config of a resizer;
             - ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``, other options of the config.
 
     Returns:
@@ -43,9 +43,9 @@ def parse_variant(text: str) -> tuple[str, dict]:
     """
     name, equals, value = text.partition('=')
     if equals:
-        # The name becomes a folder's.
-        if not re.fullmatch(r'[\w.+-]*\w', name):
-            raise ValueError(f'a variant is named with letters, digits and ._+-, got {name!r}')
+        if not re.fullmatch(r'[\w.+-]*\w', name):  # it names a folder
+            raise ValueError('the name of a variant has letters, digits and ._+- only, got '
+                             f'{name!r}')
         options = _parse_dict(value)
         return name, {RESIZER: options} if 'type' in options else options
     resizer, plus, upsampling = name.rpartition('+')
@@ -73,7 +73,7 @@ def parse_resizer(text: str) -> tuple[str, dict]:
 def _named(name: str) -> dict:
     if name not in VARIANTS:
         raise ValueError(f'unknown variant {name!r}: use one of {", ".join(VARIANTS)}, '
-                         "or name={'type': 'DownsizeNet', ...} for your own")
+                         "or name={'type': 'DownsizeNet', ...} for another resizer")
     return dict(VARIANTS[name])
 
 

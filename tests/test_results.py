@@ -1,36 +1,37 @@
-"""The results shown are those of the committed files."""
-import json
+"""The results page shows the numbers of the committed files."""
 from pathlib import Path
 
-from dsnet_mm.comparison import curve, intervals
-from dsnet_mm.comparison.report import markdown_table, report_table
+from dsnet_mm.comparison.intervals import summarize
+from dsnet_mm.comparison.report import main_table, markdown_table, reach_table, sizes_table
+from dsnet_mm.comparison.results import Curve, Results, load
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted((ROOT / 'docs/results').glob('*.json'))
-CURVES = sorted((ROOT / 'docs/results/sizes').glob('*.json'))
+PAGE = (ROOT / 'docs/results.md').read_text()
+FILES = sorted((ROOT / 'docs/results').glob('**/*.json'))
+CURVES = [file for file in FILES if '"sizes"' in file.read_text()]
 
 
-@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
+def name_of(file: Path) -> str:
+    return f'{file.parent.name}/{file.stem}'
+
+
+@pytest.mark.parametrize('file', [file for file in FILES if file not in CURVES], ids=name_of)
 def test_the_table_of_each_result_is_shown(file):
-    results = json.loads(file.read_text())
-    page = (ROOT / 'docs/results.md').read_text()
-    assert '\n'.join(report_table(results)) in page
-    for arm, values in results['arms'].items():
-        runs = {str(run['seed']): run['value'] for run in results['runs'] if run['arm'] == arm}
-        assert runs == values['seeds']
-        expected = intervals.summarize(list(runs.values()))
-        assert (values['mean'], values['std']) == pytest.approx(expected)
+    results = load(Results, file)
+    assert '\n'.join(markdown_table(main_table(results))) in PAGE
+    for name, values in results.variants.items():
+        runs = {str(run.seed): run.value for run in results.runs if run.variant == name}
+        assert runs == values.seeds
+        assert (values.mean, values.std) == pytest.approx(summarize(list(runs.values())))
 
 
-@pytest.mark.parametrize('file', CURVES, ids=lambda file: file.stem)
+@pytest.mark.parametrize('file', CURVES, ids=name_of)
 def test_the_tables_of_several_sizes_are_shown(file):
-    results = json.loads(file.read_text())
-    page = (ROOT / 'docs/results.md').read_text()
-    for rows in (curve.reach_table(results), curve.main_table(results)):
-        assert '\n'.join(markdown_table(rows)) in page
-    for points in results['arms'].values():
+    curve = load(Curve, file)
+    for rows in (reach_table(curve), sizes_table(curve)):
+        assert '\n'.join(markdown_table(rows)) in PAGE
+    for points in curve.variants.values():
         for point in points:
-            expected = intervals.summarize(list(point['seeds'].values()))
-            assert (point['mean'], point['std']) == pytest.approx(expected)
+            assert (point.mean, point.std) == pytest.approx(summarize(list(point.seeds.values())))

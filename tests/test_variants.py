@@ -12,8 +12,8 @@ import torch.nn.functional as F
 @pytest.mark.parametrize('name', variants.VARIANTS)
 def test_every_variant_resizes(name):
     images = torch.rand(2, 3, 30, 40) * 255
-    small = build_resizer(variants.parse_resizer(name)[1])(images, (11, 13))
-    assert small.shape == (2, 3, 11, 13)
+    resized = build_resizer(variants.parse_resizer(name)[1])(images, (11, 13))
+    assert resized.shape == (2, 3, 11, 13)
 
 
 @pytest.mark.parametrize('name, options', [
@@ -22,19 +22,20 @@ def test_every_variant_resizes(name):
     ('antialias', dict(mode='bilinear', antialias=True)), ('downsizenet', dict(mode='bilinear'))])
 def test_variants_start_as_what_they_are_named_after(name, options):
     images = torch.rand(2, 3, 30, 40) * 255
-    small = build_resizer(variants.parse_resizer(name)[1])(images, (11, 13))
-    torch.testing.assert_close(small, F.interpolate(images, (11, 13), **options), rtol=0, atol=1e-2)
+    resized = build_resizer(variants.parse_resizer(name)[1])(images, (11, 13))
+    expected = F.interpolate(images, (11, 13), **options)
+    torch.testing.assert_close(resized, expected, rtol=0, atol=1e-2)
 
 
 @pytest.mark.parametrize('name, antialias', [
     ('downsizenet-v2', False), ('downsizenet-v2-antialias', True)])
 def test_v2_starts_close_to_what_its_prior_says(name, antialias):
-    """At half the size away from the border, but for the few percent from which it learns."""
+    """At half the size and away from the border, but for a small part of each coefficient."""
     images = torch.rand(2, 3, 30, 40) * 255
-    small = build_resizer(variants.parse_resizer(name)[1])(images, (15, 20))
+    resized = build_resizer(variants.parse_resizer(name)[1])(images, (15, 20))
     expected = F.interpolate(images, (15, 20), mode='bilinear', antialias=antialias)
     inside = np.s_[:, :, 1:-1, 1:-1]
-    torch.testing.assert_close(small[inside], expected[inside], rtol=0, atol=0.02 * 255)
+    torch.testing.assert_close(resized[inside], expected[inside], rtol=0, atol=0.02 * 255)
 
 
 def test_a_variant_of_ones_own():
@@ -48,7 +49,7 @@ def test_a_variant_of_ones_own():
 
 @pytest.mark.parametrize('text, message', [
     ('lanczos', "unknown variant 'lanczos': use one of bilinear, "),
-    ("../up={'type': 'DownsizeNet'}", r"letters, digits and \._\+-, got '../up'"),
+    ("../up={'type': 'DownsizeNet'}", r"letters, digits and \._\+- only, got '../up'"),
     ('x=DownsizeNet', "must be name={'type'"),
     ("x={'type': open('/etc/passwd')}", "must be name={'type'"),
     ("x={'type': __import__('os')}", "must be name={'type'"),
@@ -63,15 +64,15 @@ def test_bad_resizers(text, message):
         variants.parse_resizer(text)
 
 
-@pytest.mark.parametrize('way_up', ['bilinear', 'guided'])
-def test_a_variant_says_how_logits_are_enlarged(way_up):
-    name, options = variants.parse_variant(f'antialias+{way_up}')
-    assert name == f'antialias+{way_up}'
+@pytest.mark.parametrize('upsampling', ['bilinear', 'guided'])
+def test_a_variant_says_how_logits_are_enlarged(upsampling):
+    name, options = variants.parse_variant(f'antialias+{upsampling}')
+    assert name == f'antialias+{upsampling}'
     cfg = load_config('configs/mini/drive/unet-guided_drive.py')
     merge_options(cfg, options)
     model = build_model(cfg)
     assert model.data_preprocessor.resizer.antialias
-    kind = dict(bilinear=BilinearUpsampling, guided=GuidedUpsampling)[way_up]
+    kind = dict(bilinear=BilinearUpsampling, guided=GuidedUpsampling)[upsampling]
     assert type(model.decode_head.upsampling) is kind
 
 
@@ -89,7 +90,7 @@ def test_a_variant_is_a_resizer_or_options_of_the_config():
 @pytest.mark.parametrize('text, message', [
     ('lanczos', "unknown variant 'lanczos'"),
     ("x=['model.neck.type']", 'a variant must be'),
-    ("../up={'a': 1}", r"letters, digits and \._\+-, got '../up'"),
+    ("../up={'a': 1}", r"letters, digits and \._\+- only, got '../up'"),
     ("={'a': 1}", "letters, digits and"),
     ("x={'a': 1", "a variant must be .*; got \"{'a': 1\""),
     ("x={'a', 'b'}", "a variant must be"),

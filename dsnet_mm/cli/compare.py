@@ -1,17 +1,17 @@
 """Trains several variants of a config with several seeds, and compares their metrics.
 
-A variant is a resizer in front of the model, or other options of the config. With --sizes all of
-them are compared at several input sizes.
+A variant is a resizer in front of the model, or other options of the config. With --sizes all
+variants are compared at several sizes of the resized image.
 
-Writes results.json, report.md and report.html to the work dir (docs/compare.md has the layout).
-Started again, it keeps what is finished and goes on with what is not.
+Writes results.json, report.md and report.html to the work dir (docs/compare.md describes them).
+Started again, it keeps finished trainings and resumes the others.
 """
 import argparse
 import shlex
 import sys
 from pathlib import Path
 
-from dsnet_mm.comparison import curve
+from dsnet_mm.comparison.collect import collect, collect_curve
 from dsnet_mm.comparison.plan import (
     HIGH_RES,
     Comparison,
@@ -22,7 +22,7 @@ from dsnet_mm.comparison.plan import (
     plan,
 )
 from dsnet_mm.comparison.report import summary_table, write_reports
-from dsnet_mm.comparison.results import collect, read, up_to_date
+from dsnet_mm.comparison.results import Curve, Results, read
 from dsnet_mm.comparison.runs import locked, run_all
 from dsnet_mm.config import RESIZER, load_config
 from dsnet_mm.variants import VARIANTS, parse_variant
@@ -39,24 +39,24 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog=f'variants: {", ".join(VARIANTS)},\n'
         '"name={\'type\': \'DownsizeNet\', ...}" for another resizer, or\n'
         '"name={\'model.neck.type\': \'dsnet_mm.DownsizeFPN\'}" for options of the config')
-    parser.add_argument('config', nargs='?', help='with a resizer\'s line; a path, or mmdet::... '
-                        'or mmseg::... with the line among the --cfg-options')
-    parser.add_argument('--variants', '--arms', nargs='+', default=['bilinear', 'downsizenet'],
+    parser.add_argument('config', nargs='?', help="a config with a preprocessor of this package: a "
+                        'path, mmdet::... or mmseg::..., with --cfg-options where these set it')
+    parser.add_argument('--variants', nargs='+', default=['bilinear', 'downsizenet-v2'],
                         metavar='VARIANT', help='what to compare; the others with the first')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--sizes', nargs='+', type=float, metavar='SIZE',
-                        help='compare at each of these sizes: factors below 1, or pixels')
+                        help='compare at each of these sizes: scales below 1, or pixels')
     parser.add_argument('--work-dir', type=Path, help='folder for runs and reports '
                         '(default: work_dirs/compare/<name of the config>)')
     parser.add_argument('--jobs', type=int, default=1,
-                        help='trainings side by side, one CPU thread each')
+                        help='trainings at the same time, one CPU thread each')
     parser.add_argument('--high-res', action='store_true',
-                        help='also the model on the unshrunk image, the upper bound')
+                        help='also the model on the input image, without a resizer')
     parser.add_argument('--train', choices=['model', 'resizer'], default='model',
-                        help='resizer: the model of --from stays as it is, the resizer and '
-                        'guided upsampling learn')
+                        help='resizer: with the model of --from frozen, train only the resizer and '
+                        'guided upsampling')
     parser.add_argument('--finetune', action='store_true',
-                        help='the model of --from and the resizer learn on')
+                        help='fine-tune the model of --from together with the resizer')
     parser.add_argument('--from', dest='checkpoint', metavar='CHECKPOINT',
                         help='a trained model, with or without a resizer; {seed} in it stands for '
                         'the seed of the run')
@@ -68,21 +68,24 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='pytorch: every training on all GPUs')
     parser.add_argument('--fresh', action='store_true', help='start over')
     parser.add_argument('--report-only', type=Path, metavar='DIR',
-                        help='write the reports in DIR anew from its results.json')
+                        help='rewrite the reports in DIR from its results.json')
     args = parser.parse_args(arguments)
+    args.command = shlex.join(['dsnet-mm', 'compare',
+                               *(sys.argv[1:] if arguments is None else arguments)])
+    args.mode = 'finetune' if args.finetune else 'resizer' if args.train == 'resizer' else 'train'
     if args.report_only is None and args.config is None:
-        parser.error('which config? Or --report-only DIR')
-    if (args.train == 'resizer' or args.finetune) != (args.checkpoint is not None):
+        parser.error('name a config, or --report-only DIR')
+    if (args.mode == 'train') != (args.checkpoint is None):
         parser.error('--train resizer and --finetune need --from CHECKPOINT, and it needs one of '
                      'them')
     if args.train == 'resizer' and args.finetune:
-        parser.error('--train resizer leaves the model as it is, --finetune trains it on: choose')
+        parser.error('--train resizer freezes the model, --finetune trains it: choose one')
     if len(set(args.seeds)) < len(args.seeds):
         parser.error(f'the seeds must differ, got {args.seeds}')
     if args.sizes is not None:
         _check_sizes(parser, args)
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
-        parser.error('--launcher pytorch needs GPUs, of which PyTorch finds none')
+        parser.error('--launcher pytorch needs GPUs, and PyTorch finds none: leave it out')
     if args.jobs < 1:
         parser.error(f'--jobs must be positive, got {args.jobs}')
     return args
@@ -93,12 +96,12 @@ def _check_sizes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         parser.error(f'--sizes needs two or more sizes that differ, got {args.sizes}')
     for size in args.sizes:
         if size <= 0 or size == 1 or (size > 1 and not size.is_integer()):
-            parser.error('a size is a factor between 0 and 1, or a whole number of pixels from 2 '
-                         f'on, got {size:g}')
+            parser.error('a size is a scale between 0 and 1, or a whole number of pixels above 1, '
+                         f'got {size:g}')
     if min(args.sizes) < 1 < max(args.sizes):
-        parser.error(f'--sizes are factors or pixels, not both, got {args.sizes}')
+        parser.error(f'--sizes are scales or pixels, not both, got {args.sizes}')
     if args.high_res:
-        parser.error('--high-res is the same at all --sizes: compare with it by itself')
+        parser.error('--high-res is the same at all --sizes: give it without --sizes')
     args.sizes.sort()
 
 
@@ -111,7 +114,7 @@ def parse_variants(texts: list[str], high_res: bool) -> dict[str, dict]:
     variants: dict[str, dict] = {}
     for name, options in map(parse_variant, texts):
         if name in variants or name == HIGH_RES:
-            raise ValueError(f'the variant {name!r} is there already: give each a name of its own')
+            raise ValueError(f'two variants are named {name!r}: give each another name')
         variants[name] = options
     if high_res:
         variants[HIGH_RES] = {RESIZER: dict(type='FixedResizer', mode='bilinear')}
@@ -140,13 +143,11 @@ def prepare(args: argparse.Namespace) -> list[Comparison]:
     if args.work_dir is None:
         args.work_dir = Path('work_dirs/compare') / Path(args.config.split('::')[-1]).stem
     metric = args.metric or main_metric(cfg)
-    if args.sizes is None:
-        sized = [(cfg, args.work_dir, '')]
-    else:
-        sized = [(at_size(cfg, size), args.work_dir / f'size-{size:g}', f'size {size:g}')
-                 for size in args.sizes]
+    sized = [(cfg, args.work_dir, '')] if args.sizes is None else [
+        (at_size(cfg, size), args.work_dir / f'size-{size:g}', f'size {size:g}')
+        for size in args.sizes]
     comparisons = [
-        Comparison(cfg, plan(cfg, variants, args.seeds, folder.resolve(), mode(args), metric, note),
+        Comparison(cfg, plan(cfg, variants, args.seeds, folder.resolve(), args.mode, metric, note),
                    metric, folder) for cfg, folder, note in sized]
     runs = [run for comparison in comparisons for run in comparison.runs]
     if args.fresh:
@@ -161,73 +162,44 @@ def prepare(args: argparse.Namespace) -> list[Comparison]:
     return comparisons
 
 
-def mode(args: argparse.Namespace) -> str:
-    """``'train'``, ``'resizer'`` or ``'finetune'``, as results.json has it."""
-    return 'finetune' if args.finetune else 'resizer' if args.train == 'resizer' else 'train'
-
-
-def command(arguments: list[str] | None) -> str:
-    """The command line that runs this again."""
-    return shlex.join(['dsnet-mm', 'compare', *(sys.argv[1:] if arguments is None else arguments)])
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Runs ``dsnet-mm compare``, and returns the exit status: 1 if a training failed."""
     args = parse_args(arguments)
-    if args.report_only is not None:
-        show(read(args.report_only), args.report_only)
-        return 0
     try:
-        comparisons = prepare(args)
+        if args.report_only is not None:
+            show(read(args.report_only), args.report_only)
+            return 0
+        return compare(args)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
-    runs = [run for comparison in comparisons for run in comparison.runs]
-    try:
-        with locked(args.work_dir) as lock:
-            failed = run_all(runs, args.jobs, args.launcher, torch.cuda.device_count(), lock)
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
-        raise SystemExit('\nInterrupted. The same command goes on from here.') from None
+        raise SystemExit('\nInterrupted. The same command resumes it.') from None
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Trains and evaluates what is not finished, and shows the results."""
+    comparisons = prepare(args)
+    runs = [run for comparison in comparisons for run in comparison.runs]
+    with locked(args.work_dir) as lock:
+        failed = run_all(runs, args.jobs, args.launcher, torch.cuda.device_count(), lock)
     for run in failed:
         print(f'\n{run} failed:\n{run.end_of_log()}\n(the whole log: {run.log})', file=sys.stderr)
-    if any(not any(run.result() for run in comparison.runs) for comparison in comparisons):
+    if not all(any(run.finished for run in comparison.runs) for comparison in comparisons):
         return 1
-    about = dict(config=args.config, mode=mode(args), command=command(arguments))
-    try:
-        results = [results_of(comparison, {**about, 'from': args.checkpoint})
-                   for comparison in comparisons]
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
+    results = [collect(comparison, config=args.config, mode=args.mode, command=args.command,
+                       checkpoint=args.checkpoint) for comparison in comparisons]
     if args.sizes is None:
-        [found] = results
+        show(results[0], args.work_dir)
     else:
         for comparison, result in zip(comparisons, results):
             write_reports(result, comparison.folder)
-        found = curve.collect(args.sizes, comparisons, results, args.work_dir)
-    show(found, args.work_dir)
+        show(collect_curve(args.sizes, comparisons, results, args.work_dir), args.work_dir)
     print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '
           f'numbers: {args.work_dir}/results.json')
     return 1 if failed else 0
 
 
-def results_of(comparison: Comparison, about: dict) -> dict:
-    """The contents of a comparison's results.json, gathered anew where a run has changed.
-
-    Raises:
-        ValueError: If the evaluation gave no such metric.
-    """
-    cfg, runs, metric, folder = comparison
-    if all(run.result() for run in runs) and up_to_date(runs, metric, folder):
-        return read(folder)
-    return collect(cfg, runs, metric, folder, about)
-
-
-def show(results: dict, folder: Path) -> None:
+def show(results: Results | Curve, folder: Path) -> None:
     """Writes the reports into a work dir, and prints the main table."""
-    if curve.is_curve(results):
-        curve.write_reports(results, folder)
-        Console().print(curve.summary_table(results))
-    else:
-        write_reports(results, folder)
-        Console().print(summary_table(results))
+    write_reports(results, folder)
+    Console().print(summary_table(results))

@@ -1,9 +1,10 @@
 """The pictures of a comparison: images, resized by each variant, with its predictions."""
 import copy
-import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from dsnet_mm.comparison.results import load, save
 from dsnet_mm.config import in_scope
 from dsnet_mm.resizers import ConvexResizer
 from dsnet_mm.visualization import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
@@ -18,12 +19,31 @@ from mmengine.registry import VISUALIZERS
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
+INDEX = 'index.json'
+
+
+@dataclass
+class Picture:
+    """A picture of an image, in a file of the gallery's folder."""
+
+    caption: str
+    alt: str
+    file: str
+
+
+@dataclass
+class ImagePictures:
+    """All pictures of one image."""
+
+    image: str  # name of its file
+    pictures: list[Picture]
+
 
 def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: BaseDataset, folder: Path,
                   images: int = 3) -> None:
     """Writes pictures of a few images of the validation set, and ``index.json``, which names them.
 
-    All pictures of an image have its original size; small images are enlarged without smoothing.
+    All pictures of an image have its original size; resized images are enlarged without smoothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     visualizer = _build_visualizer(cfg, dataset)
@@ -31,13 +51,18 @@ def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: BaseDat
     for number in range(images):
         sample = dataset[(2 * number + 1) * len(dataset) // (2 * images)]
         name = Path(sample['data_samples'].img_path).name
-        rows = []
-        for row, (what, caption, picture) in enumerate(_pictures(models, sample, visualizer)):
+        pictures = []
+        for row, (what, caption, rgb) in enumerate(_pictures(models, sample, visualizer)):
             file = f'{number}-{row}.png'
-            mmcv.imwrite(picture[..., ::-1], str(folder / file))
-            rows.append(dict(caption=caption, alt=f'{name}: {what}', file=file))
-        index.append(dict(image=name, rows=rows))
-    (folder / 'index.json').write_text(json.dumps(index, indent=2), encoding='utf-8')
+            mmcv.imwrite(rgb[..., ::-1], str(folder / file))
+            pictures.append(Picture(caption, f'{name}: {what}', file))
+        index.append(ImagePictures(name, pictures))
+    save(index, folder / INDEX)
+
+
+def read_gallery(folder: Path) -> list[ImagePictures]:
+    """The contents of ``index.json``; empty if there is none."""
+    return load(list[ImagePictures], folder / INDEX) if (folder / INDEX).exists() else []
 
 
 def _build_visualizer(cfg: Config, dataset: BaseDataset) -> Visualizer:
@@ -54,31 +79,28 @@ def _pictures(models: Mapping[str, BaseModel], sample: dict,
     """Yields a description, a caption and the RGB pixels of each picture of an image."""
     image = mmcv.imread(sample['data_samples'].img_path, channel_order='rgb')
     height, width = image.shape[:2]
-    shown = False
-    for variant, model in models.items():
+    for number, (variant, model) in enumerate(models.items()):
         batch = pseudo_collate([copy.deepcopy(sample)])
         found = model.test_step(batch)[0]
-        if not shown:
-            shown = True
+        if number == 0:
             yield ('the image with the ground truth', f'ground truth, {width}×{height} pixels',
                    _draw(visualizer, image, found, draw_pred=False))
         preprocessor = model.data_preprocessor
-        large = preprocessor.cast_data(batch['inputs'])
-        [small] = preprocessor.resize(large)
+        images = preprocessor.cast_data(batch['inputs'])
+        [resized] = preprocessor.resize(images)
         # CenterNet's pipeline may have put the image into the middle of a larger one.
         top, bottom, left, right = (round(float(side)) for side in found.get(
-            'border', (0, small.shape[1], 0, small.shape[2])))
+            'border', (0, resized.shape[1], 0, resized.shape[2])))
         inside = slice(top, bottom), slice(left, right)
-        pixels = _enlarge(image_to_rgb(small)[inside], width, height)
-        size = f'{small.shape[2]}×{small.shape[1]}'
+        pixels = _enlarge(image_to_rgb(resized)[inside], width, height)
+        size = f'{resized.shape[2]}×{resized.shape[1]}'
         if 'pred_sem_seg' in found:  # its colours hide the image
-            yield f'shrunk by {variant}', f'{variant}, {size}', pixels
-        yield (f'shrunk by {variant}, with the predictions', f'{variant}, {size}, predictions',
+            yield f'resized by {variant}', f'{variant}, {size}', pixels
+        yield (f'resized by {variant}, with the predictions', f'{variant}, {size}, predictions',
                _draw(visualizer, pixels, found, draw_gt=False))
         net = preprocessor.resizer
         if isinstance(net, ConvexResizer) and net.starts_as_image:
-            maps = coefficient_maps(net, large[0][None].to(small.dtype),
-                                    small.shape[-2:])
+            maps = coefficient_maps(net, images[0][None].to(resized.dtype), resized.shape[-2:])
             distance = maps['distance'][0][inside]
             highest = max(distance.max().item(), 1e-6)
             colors = map_to_rgb(distance, COLORMAPS['distance'], highest)

@@ -15,9 +15,10 @@ from mmseg.evaluation import IoUMetric
 class DetailedVOCMetric(VOCMetric):
     """Keeps the AP per class, and the mAP of the smallest, middle and largest third of objects.
 
-    Sizes are square roots of areas, in pixels of the original image. Also gives ``pooled_AP50``:
-    one AP at an IoU of 0.5, for which the detections of all classes are ranked together, so that a
-    class weighs as much as it has objects and a rare one adds little noise."""
+    Sizes are square roots of areas, in pixels of the original image. Also gives ``pooled_AP50``,
+    one AP at an IoU of 0.5 with all classes ranked together: a class weighs as much as it has
+    objects, and a rare one adds little noise.
+    """
     per_class: dict[str, float]
     per_size: dict[str, float]
 
@@ -50,7 +51,7 @@ class DetailedVOCMetric(VOCMetric):
 
 
 def _one_class(found: Sequence, truth: Sequence) -> tuple[list, list]:
-    """Makes each class of an image an image of its own, and all boxes of one class."""
+    """Splits an image into one for each of its classes, and gives all boxes one class."""
     pairs = [([boxes], dict(bboxes=image['bboxes'][of_class], labels=0 * image['labels'][of_class],
                             bboxes_ignore=image['bboxes_ignore'][ignored],
                             labels_ignore=0 * image['labels_ignore'][ignored]))
@@ -62,7 +63,7 @@ def _one_class(found: Sequence, truth: Sequence) -> tuple[list, list]:
 
 
 class DetailedIoUMetric(IoUMetric):
-    """Keeps the IoU per class, in percent, and gives it as ``IoU/<class>`` as well."""
+    """Keeps the IoU per class, in percent, and returns it as ``IoU/<class>`` as well."""
     per_class: dict[str, float]
 
     def compute_metrics(self, results: list) -> dict:
@@ -71,7 +72,7 @@ class DetailedIoUMetric(IoUMetric):
         self.per_class = dict(zip(self.dataset_meta['classes'],
                                   (100 * intersection / union).tolist()))
         found = {f'IoU/{name}': value for name, value in self.per_class.items()
-                 if not np.isnan(value)}  # a class that is nowhere has no value
+                 if not np.isnan(value)}  # a class without objects has no value
         return {**metrics, **found}
 
 
@@ -92,7 +93,7 @@ def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
     if 'metrics' in evaluator:  # of type Evaluator
         return ConfigDict(evaluator, metrics=detailed(evaluator['metrics'], scope))
     kind = resolve(evaluator['type'], METRICS, scope)
-    # With masks as well, CocoMetric gives theirs the same names.
+    # With masks, CocoMetric gives their values the same names.
     if kind is CocoMetric and evaluator.get('metric', 'bbox') in ('bbox', ['bbox']):
         return ConfigDict(evaluator, classwise=True)
     if kind in _DETAILED and not evaluator.get('format_only'):
@@ -100,7 +101,8 @@ def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
     return evaluator
 
 
-def details(metrics: list[BaseMetric], values: dict, classes: list[str]) -> dict:
+def details(metrics: list[BaseMetric], values: dict[str, float], classes: list[str]
+            ) -> tuple[dict[str, float | None], dict[str, float | None]]:
     """The values per class and per object size that the metrics of an evaluation kept.
 
     Args:
@@ -120,6 +122,9 @@ def details(metrics: list[BaseMetric], values: dict, classes: list[str]) -> dict
         for letter, size in zip('sml', ('small', 'medium', 'large')):
             if name == f'bbox_mAP_{letter}':
                 per_size[size] = value
-    # A class that is nowhere has no value.
-    return {part: {label: None if np.isnan(value) else value for label, value in values.items()}
-            for part, values in (('per_class', per_class), ('per_size', per_size))}
+    return _defined(per_class), _defined(per_size)
+
+
+def _defined(values: dict[str, float]) -> dict[str, float | None]:
+    """None for a class without objects, whose value is NaN."""
+    return {label: None if np.isnan(value) else value for label, value in values.items()}

@@ -1,4 +1,4 @@
-"""The trainings of a comparison: one for each variant of a config and each seed."""
+"""The runs of a comparison: one for each variant of a config and each seed."""
 import copy
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,11 @@ from dsnet_mm.engine.hooks import TrainResizerOnlyHook
 from mmengine.config import Config
 from mmengine.registry import HOOKS, METRICS
 
-# The variant without shrinking: the model on the image as the data pipeline gives it.
-HIGH_RES = 'high-res'
+HIGH_RES = 'high-res'  # the variant without a resizer: the model on the input image
 
 
 class Comparison(NamedTuple):
-    """The trainings of a comparison at one size."""
+    """The runs of a comparison at one size."""
 
     cfg: Config  # which all runs share
     runs: list[Run]
@@ -25,11 +24,12 @@ class Comparison(NamedTuple):
 
 
 def at_size(cfg: Config, size: float) -> Config:
-    """A copy of a config with another input size.
+    """A copy of a config with another size of the resized image.
 
     Args:
-        size (float): Below 1 the factor by which images are shrunk; otherwise pixels: the short
-            edge where the config sets one, both sides elsewhere.
+        cfg (Config): The config.
+        size (float): Below 1 a scale; otherwise pixels: of the short edge where the config sets
+            one, of both sides elsewhere.
     """
     cfg = copy.deepcopy(cfg)
     preprocessor = cfg.model.data_preprocessor
@@ -53,9 +53,9 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
         variants (dict): The options that each variant sets in it, by the variant's name.
         seeds (Sequence[int]): The seeds; every variant is trained once with each.
         folder (Path): The work dir of the comparison.
-        mode (str): ``'train'``, ``'resizer'`` (the model stays as it is) or ``'finetune'``.
+        mode (str): ``'train'``, ``'resizer'`` (the model is frozen) or ``'finetune'``.
         metric (str): Key of the metric to show.
-        note (str): What the messages add to the name of a run.
+        note (str): What messages add to the name of a run.
     """
     runs = []
     for seed in seeds:
@@ -89,7 +89,7 @@ def of_seed(checkpoint: str, seed: int) -> str:
 
 
 def is_frozen(cfg: Config) -> bool:
-    """Whether the model between resizer and guided upsampling stays as it is in a run."""
+    """Whether a run trains the resizer and guided upsampling only, with a frozen model."""
     return any(resolve(hook['type'], HOOKS) is TrainResizerOnlyHook
                for hook in cfg.get('custom_hooks') or [])
 
@@ -111,7 +111,7 @@ def check_config(cfg: Config) -> None:
     for key in ('default_hooks', 'train_cfg', 'val_dataloader', 'val_evaluator'):
         if cfg.get(key) is None:
             raise ValueError(f'the config has no {key}: a comparison trains a model of mmdet or '
-                             'mmseg, and measures on the validation set')
+                             'mmseg and evaluates it on the validation set')
 
 
 def main_metric(cfg: Config) -> str:
@@ -129,5 +129,5 @@ def main_metric(cfg: Config) -> str:
         key = keys.get(getattr(metric, '__name__', metric))
         if key is not None:
             return key
-    raise ValueError(f'say with --metric which value of {evaluators[0]["type"]} to compare, as the '
-                     'log of a validation names it, like coco/segm_mAP')
+    raise ValueError(f'name the value of {evaluators[0]["type"]} to compare with --metric, as the '
+                     'log of a validation does, for example coco/segm_mAP')

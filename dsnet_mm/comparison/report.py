@@ -1,218 +1,205 @@
-"""The reports of a comparison: report.md and report.html."""
+"""The reports of a comparison, report.md and report.html, for one size or several."""
 import base64
-import json
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from dsnet_mm.comparison.figures import (
-    SCALE,
-    Plot,
-    difference,
-    means,
-    part_measure,
-    part_plot,
-    plots,
-)
-from dsnet_mm.comparison.intervals import breakdown, paired, verdict
+from dsnet_mm.comparison.figures import Plot, difference, means, part_measure, part_plot, plots
+from dsnet_mm.comparison.gallery import read_gallery
+from dsnet_mm.comparison.intervals import paired, verdict
+from dsnet_mm.comparison.plan import HIGH_RES
+from dsnet_mm.comparison.results import Curve, Results, reached
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 from rich.text import Text
 
-Rows = list[list[str]]
+Rows = list[list[str]]  # the first one is the header
 NOTHING = '–'
-PARTS = {'Object sizes': 'per_size', 'Classes': 'per_class'}
-PAIRS = 'Each minus each before it'
-PART_NOTE = 'means over the seeds, and differences over the seeds that both finished'
+CURVE_NOTES = [
+    'The band is the standard deviation over the seeds.',
+    'The latency at all sizes was measured together: the median on the first validation images, '
+    'one by one, in turns; on a CPU with one thread.',
+    'A size that reaches an accuracy is read from the straight lines between the measured sizes.',
+]
 
 
-def write_reports(results: dict, folder: Path) -> None:
-    """Writes report.md and report.html next to the pictures in ``folder/gallery``.
+@dataclass
+class Section:
+    """A table with a title, and perhaps a note on it and a plot of it."""
 
-    Args:
-        results (dict): The contents of results.json.
-        folder (Path): The folder to write to; ``gallery/index.json`` in it names the pictures, if
-            there are any.
+    title: str
+    rows: Rows
+    note: str = ''
+    plot: Plot | None = None
+
+
+@dataclass
+class Report:
+    """What both files of a report show, from top to bottom."""
+
+    title: str
+    summary: str
+    rows: Rows
+    notes: list[str]
+    plots: list[Plot]
+    sections: list[Section]
+    provenance: Rows
+
+
+def write_reports(results: Results | Curve, folder: Path) -> None:
+    """Writes report.md and report.html, with the pictures in ``folder/gallery`` if there are any.
+
+    The plots of several sizes are written as SVG files as well.
     """
-    (folder / 'report.md').write_text(markdown(results), encoding='utf-8')
-    (folder / 'report.html').write_text(html(results, gallery(folder / 'gallery')),
+    report = report_of(results)
+    for plot in report.plots:
+        if plot.file:
+            (folder / plot.file).write_text(plot.svg, encoding='utf-8')
+    (folder / 'report.md').write_text(markdown(report, results), encoding='utf-8')
+    (folder / 'report.html').write_text(html(report, results, folder / 'gallery'),
                                         encoding='utf-8')
 
 
-def report_table(results: dict) -> list[str]:
-    """The main table as lines of Markdown."""
-    return markdown_table(main_table(results))
+def report_of(results: Results | Curve) -> Report:
+    """The contents of a report."""
+    if isinstance(results, Curve):
+        return Report('Variants compared at several sizes', _curve_summary(results),
+                      reach_table(results), CURVE_NOTES, plots(results),
+                      [Section('All sizes', sizes_table(results))], _provenance(results))
+    sections = [
+        Section(title, part_table(results, part),
+                f'{part_measure(results, part)} in percent: means over the seeds, and differences '
+                'over the seeds that both finished.', part_plot(results, part))
+        for title, part in (('Object sizes', 'per_size'), ('Classes', 'per_class'))
+        if means(results, part)]
+    if pairs := pairs_table(results):
+        sections.insert(0, Section('Each minus each before it', pairs))
+    return Report(f'{_compared(results).capitalize()}s compared', _summary(results),
+                  main_table(results), _notes(results), plots(results), sections,
+                  _provenance(results))
 
 
-def summary_table(results: dict) -> Table:
+def summary_table(results: Results | Curve) -> Table:
     """The main table for the console, with fewer columns."""
-    return console_table([[*row[:5], row[7]] for row in main_table(results)], results['config'])
-
-
-def console_table(rows: Rows, title: str) -> Table:
-    """A header and rows for the console."""
-    header, *body = rows
-    table = Table(*(Column(Text(cell), overflow='fold') for cell in header), title=Text(title),
-                  box=SIMPLE_HEAD, pad_edge=False)
+    header, *body = reach_table(results) if isinstance(results, Curve) else [
+        [*row[:5], row[7]] for row in main_table(results)]
+    table = Table(*(Column(Text(cell), overflow='fold') for cell in header),
+                  title=Text(results.config), box=SIMPLE_HEAD, pad_edge=False)
     for row in body:
         table.add_row(*map(Text, row))
     return table
 
 
-def compared(results: dict) -> str:
-    """The word for what is compared: ``'resizer'``, or ``'variant'`` if other options differ."""
-    # An earlier results.json has no options.
-    has_options = any(values.get('options') for values in results['arms'].values())
-    return 'variant' if has_options else 'resizer'
-
-
-def main_table(results: dict) -> Rows:
-    """The main table: a header, and a row for each variant."""
-    first, *_ = results['arms']
-    scale = SCALE[results['unit']]
-    rows = [[compared(results), f'{results["metric"]}, %', 'seeds',
+def main_table(results: Results) -> Rows:
+    """A row for each variant."""
+    first, *_ = results.variants
+    pairs = results.pairs()
+    rows = [[_compared(results), f'{results.metric}, %', 'seeds',
              f'minus {first}, points (95% CI)', 'verdict', 'parameters', 'of the resizer',
-             'ms per image', 'small image moved']]
-    for name, values in results['arms'].items():
-        pair = None if name == first else results['paired'][f'{name}-{first}']
-        spread = '' if values['std'] is None else f' ± {scale * values["std"]:.1f}'
-        failed = sum(run['arm'] == name for run in results['failed'])
+             'ms per image', 'change of the resized image']]
+    for name, values in results.variants.items():
+        pair = pairs.get(name)
+        failed = sum(run.variant == name for run in results.failed)
         rows.append([
-            name,
-            NOTHING if values['mean'] is None else f'{scale * values["mean"]:.1f}{spread}',
-            f'{len(values["seeds"])}' + (f' ({failed} failed)' if failed else ''),
-            NOTHING if pair is None or pair['mean'] is None else difference(pair, scale),
+            name, _mean(values.mean, values.std, results.scale),
+            f'{len(values.seeds)}' + (f' ({failed} failed)' if failed else ''),
+            NOTHING if pair is None or pair.mean is None else difference(pair, results.scale),
             'reference' if pair is None else verdict(pair),
-            *(NOTHING if values[key] is None else f'{values[key]:,}'
-              for key in ('params', 'resizer_params')),
-            number(values['ms_per_image']),
-            NOTHING if values['moved'] is None else f'{values["moved"]:.1f}%'])
+            *(NOTHING if count is None else f'{count:,}'
+              for count in (values.params, values.resizer_params)),
+            _number(values.ms_per_image),
+            NOTHING if values.image_change is None else f'{values.image_change:.1f}%'])
     return rows
 
 
-def pairs_table(results: dict) -> Rows:
+def pairs_table(results: Results) -> Rows:
     """The difference of each variant to each one before it; no rows for two variants or fewer."""
-    names, scale = list(results['arms']), SCALE[results['unit']]
-    seeds = {name: values['seeds'] for name, values in results['arms'].items()}
+    names = list(results.variants)
     if len(names) < 3:
         return []
     rows = [['minus, points (95% CI)', *names[:-1]]]
     for index, name in enumerate(names[1:], 1):
-        pairs = (paired(seeds[name], seeds[other]) for other in names[:index])
-        cells = [NOTHING if pair['mean'] is None else f'{difference(pair, scale)}, {verdict(pair)}'
-                 for pair in pairs]
+        pairs = (paired(results.variants[name].seeds, results.variants[other].seeds)
+                 for other in names[:index])
+        cells = [NOTHING if pair.mean is None
+                 else f'{difference(pair, results.scale)}, {verdict(pair)}' for pair in pairs]
         rows.append([name, *cells, *[''] * (len(names) - 1 - index)])
     return rows
 
 
-def part_table(results: dict, part: str) -> Rows:
+def part_table(results: Results, part: str) -> Rows:
     """The mean of every class or object size, and its differences to the first variant."""
-    first, *others = results['arms']
-    scale = SCALE[results['unit']]
-    values, averages = breakdown(results, part), means(results, part)
-    header = [part.removeprefix('per_'), *results['arms'], *(f'{a} − {first}' for a in others)]
-    rows = [[label, *(number(averages[label][variant]) for variant in results['arms']),
-             *(signed(paired(seeds[variant], seeds[first])['mean'], scale) for variant in others)]
-            for label, seeds in values.items()]
-    return [header, *rows]
+    first, *others = results.variants
+    averages = means(results, part)
+    rows = [[part.removeprefix('per_'), *results.variants, *(f'{a} − {first}' for a in others)]]
+    for label, seeds in results.breakdown(part).items():
+        changes = (paired(seeds[name], seeds[first]).mean for name in others)
+        rows.append([
+            label, *(_number(averages[label][name]) for name in results.variants),
+            *(NOTHING if change is None else f'{results.scale * change:+.1f}'.replace('-', '−')
+              for change in changes)])
+    return rows
 
 
-def number(value: float | None) -> str:
-    return NOTHING if value is None else f'{value:.1f}'
+def sizes_table(curve: Curve) -> Rows:
+    """A row for each size and variant."""
+    first, *_ = curve.variants
+    rows = [['size', 'pixels', 'variant', f'{curve.metric}, %', 'seeds', 'ms per image',
+             f'minus {first}, points (95% CI)']]
+    for size, pixels, *points in zip(curve.sizes, curve.pixels, *curve.variants.values()):
+        rows += [[f'{size:g}', '×'.join(map(str, pixels.output)), name,
+                  _mean(point.mean, point.std, curve.scale), str(len(point.seeds)),
+                  _number(point.ms_per_image),
+                  NOTHING if point.paired is None else difference(point.paired, curve.scale)]
+                 for name, point in zip(curve.variants, points)]
+    return rows
 
 
-def signed(value: float | None, scale: float) -> str:
-    return NOTHING if value is None else f'{scale * value:+.1f}'.replace('-', '−')
+def reach_table(curve: Curve) -> Rows:
+    """The size and latency that the other variants need for the first one's accuracy."""
+    first, *others = curve.variants
+    rows = [[f'{first} at', f'{curve.metric}, %', 'ms', *(f'{name} needs' for name in others)]]
+    for point in curve.variants[first]:
+        if point.mean is None:
+            continue
+        cells = []
+        for name in others:
+            found = reached(curve.variants[name], point.mean)
+            if found is None:
+                cells.append(f'more than {curve.sizes[-1]:g}')
+            else:
+                size = f'{found.size:.3g}' if found.size < 1 else f'{found.size:.0f}'
+                cells.append(f'{"" if found.exact else "at most "}{size}, {found.ms:.1f} ms')
+        rows.append([f'{point.size:g}', f'{curve.scale * point.mean:.1f}',
+                     _number(point.ms_per_image), *cells])
+    return rows
 
 
-def summary(results: dict) -> str:
-    """A paragraph that says what was compared, and the result."""
-    first, *others = results['arms']
-    what = {'train': 'trained', 'resizer': 'frozen, and only what resizes trained',
-            'finetune': 'trained further'}[results['mode']]
-    source = f', loaded from {results["from"]},' if results['from'] else ''
-    seeds = sorted({int(run['seed']) for run in [*results['runs'], *results['failed']]})
-    high, low = (f'{h}×{w}' for h, w in (results['sizes'][k] for k in ('input', 'output')))
-    sentences = [
-        f'The model of {results["config"]}{source} was {what}, with each of these '
-        f'{compared(results)}s: {", ".join(results["arms"])}.',
-        f'Seeds: {", ".join(map(str, seeds))}. Metric: {results["metric"]}.',
-        f'The first validation image has {high} pixels, and {low} behind the resizer.']
-    if others:
-        pairs = {variant: results['paired'][f'{variant}-{first}'] for variant in others}
-        found = '; '.join(f'{variant}: {verdict(pair)}' + (
-            '' if pair['n'] == 0 else f', {difference(pair, SCALE[results["unit"]])}')
-            for variant, pair in pairs.items())
-        sentences.append(f'Compared to {first}, in points with 95% intervals: {found}.')
-    if results['failed']:
-        total = len(results['runs']) + len(results['failed'])
-        sentences.append(f'{len(results["failed"])} of {total} trainings failed.')
-    return ' '.join(sentences)
-
-
-def notes(results: dict) -> list[str]:
-    """Notes on how to read the table."""
-    _, *others = results['arms']
-    lines = ['± is the standard deviation over the seeds. A difference is the mean over the seeds '
-             "that both finished; in brackets, Student's 95% confidence interval for pairs. "
-             '"Better" means that all of the interval lies above zero, "worse" that all of it lies '
-             'below. It covers the chance of the seed, not the choice of the images.']
-    if any(pair['n'] == 1 for pair in results['paired'].values()):
-        lines.append('One seed has no interval: its difference may be chance. Compare with three '
-                     'or more (--seeds 0 1 2).')
-    if len(others) > 1:
-        lines.append(f'The {len(others)} intervals are not adjusted for multiple comparisons: the '
-                     f'more {compared(results)}s, the likelier one looks better or worse by '
-                     'chance.')
-    if any(values['moved'] is not None for values in results['arms'].values()):
-        lines.append('"Small image moved" is how far training changed the small image: the root '
-                     "mean square difference in percent of the image's standard deviation.")
-    if 'high-res' in results['arms']:
-        lines.append('"high-res" is the model on the image that was not shrunk: what the others '
-                     'can at best hope for.')
-    return lines
-
-
-def provenance(results: dict) -> Rows:
-    """The command, the machine, the versions and the options of each variant."""
-    runs = results['runs']
-    devices = ', '.join(sorted({run['device'] for run in runs}))
-    hours = sum(run['wall_time_s'] for run in runs) / 3600
-    return [['command', results['command']],
-            ['machine', results['machine']],
-            ['versions', ', '.join(f'{k} {v}' for k, v in results['versions'].items())],
-            ['trainings', f'{len(runs)} finished, {hours:.2f} hours together, on {devices}'],
-            *([f'resizer {name}', str(values['resizer'])]
-              for name, values in results['arms'].items()),
-            *([f'options {name}', str(values['options'])]
-              for name, values in results['arms'].items() if values.get('options'))]
-
-
-def markdown(results: dict) -> str:
+def markdown(report: Report, results: Results | Curve) -> str:
     """The report as Markdown."""
-    lines = [f'# {compared(results).capitalize()}s compared', '', escape(summary(results)), '',
-             *report_table(results), '', *(f'- {escape(note)}' for note in notes(results)), '',
-             'Plots and pictures are in [report.html](report.html).', '']
-    if results['failed']:
+    links = [f'![{plot.title}]({plot.file})\n' for plot in report.plots if plot.file]
+    lines = [f'# {report.title}', '', escape(report.summary), '', *markdown_table(report.rows), '',
+             *(f'- {escape(note)}' for note in report.notes), '',
+             *(links or ['Plots and pictures are in [report.html](report.html).', ''])]
+    for section in report.sections:
+        lines += [f'## {section.title}', '', *([section.note, ''] if section.note else []),
+                  *markdown_table(section.rows), '']
+    if results.failed:
         lines += ['## Failed', '']
-        for run in results['failed']:
-            lines += [f'{escape(run["arm"])}, seed {run["seed"]}, ended with', '',
-                      textwrap.indent(run['log'], '    '), '']
-    if pairs := pairs_table(results):
-        lines += [f'## {PAIRS}', '', *markdown_table(pairs), '']
-    for title, part in PARTS.items():
-        if means(results, part):
-            lines += [f'## {title}', '', f'{part_measure(results, part)} in percent: {PART_NOTE}.',
-                      '', *markdown_table(part_table(results, part)), '']
-    lines += ['## How it was run', '', *(f'- {escape(key)}: {escape(value)}'
-                                         for key, value in provenance(results))]
+    for run in results.failed:
+        lines += [f'{escape(run.variant)}, seed {run.seed}, ended with', '',
+                  textwrap.indent(run.log, '    '), '']
+    lines += ['## How it was run', '',
+              *(f'- {escape(key)}: {escape(value)}' for key, value in report.provenance)]
     return '\n'.join(lines) + '\n'
 
 
 def markdown_table(rows: Rows) -> list[str]:
+    """The lines of a table."""
     header, *body = (f'| {" | ".join(map(escape, row))} |' for row in rows)
     return [header, '|' + '---|' * len(rows[0]), *body]
 
@@ -223,42 +210,109 @@ def escape(text: str) -> str:
     return re.sub(r'[\\`*|<&~\[\]]|(?<![^\W_])_|_(?![^\W_])', r'\\\g<0>', one_line)
 
 
-def html(results: dict, images: Sequence[dict]) -> str:
+def html(report: Report, results: Results | Curve, gallery: Path) -> str:
     """The report as one HTML file that needs no others."""
-    parts = [(title, part_measure(results, part), image(part_plot(results, part)),
-              part_table(results, part))
-             for title, part in PARTS.items() if means(results, part)]
-    return render(
-        results=results, compared=compared(results), summary=summary(results),
-        table=main_table(results), pairs=pairs_table(results), pairs_title=PAIRS,
-        notes=notes(results), parts=parts, part_note=PART_NOTE,
-        figures=[image(plot) for plot in plots(results)], provenance=provenance(results),
-        gallery=images)
-
-
-def render(**contents: object) -> str:
-    """Fills the template of the HTML reports."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template('report.html.j2').render(contents)
+    environment.filters['data_uri'] = _data_uri
+    images = [] if isinstance(results, Curve) else read_gallery(gallery)
+    pictures = {picture.file: (gallery / picture.file).read_bytes()
+                for image in images for picture in image.pictures}
+    return environment.get_template('report.html.j2').render(
+        report=report, results=results, gallery=images, pictures=pictures)
 
 
-def image(plot: Plot) -> dict:
-    """A plot as the template takes it, with its SVG as a data URI."""
-    return dict(title=plot.title, alt=f'{plot.title}. {plot.alt}',
-                uri=data_uri('image/svg+xml', plot.svg.encode()))
-
-
-def gallery(folder: Path) -> list[dict]:
-    """The entries of index.json, with the contents of each picture as a data URI."""
-    index = folder / 'index.json'
-    if not index.exists():
-        return []
-    return [dict(image=entry['image'],
-                 pictures=[dict(row, uri=data_uri('image/png', (folder / row['file']).read_bytes()))
-                           for row in entry['rows']])
-            for entry in json.loads(index.read_text(encoding='utf-8'))]
-
-
-def data_uri(kind: str, content: bytes) -> str:
+def _data_uri(content: bytes, kind: str) -> str:
     return f'data:{kind};base64,{base64.b64encode(content).decode()}'
+
+
+def _compared(results: Results) -> str:
+    """The word for what is compared: ``'resizer'``, or ``'variant'`` if other options differ."""
+    has_options = any(values.options for values in results.variants.values())
+    return 'variant' if has_options else 'resizer'
+
+
+def _summary(results: Results) -> str:
+    """A paragraph that says what was compared, and the result."""
+    what = {'train': 'trained', 'finetune': 'fine-tuned',
+            'resizer': 'frozen and only the resizer and guided upsampling trained'}[results.mode]
+    source = f', loaded from {results.checkpoint},' if results.checkpoint else ''
+    seeds = _listed({run.seed for run in results.runs} | {run.seed for run in results.failed})
+    high, low = (f'{h}×{w}' for h, w in (results.pixels.input, results.pixels.output))
+    sentences = [
+        f'The model of {results.config}{source} was {what}, with each of these '
+        f'{_compared(results)}s: {", ".join(results.variants)}.',
+        f'Seeds: {seeds}. Metric: {results.metric}.',
+        f'The first validation image has {high} pixels, and {low} after the resizer.']
+    if pairs := results.pairs():
+        found = '; '.join(f'{name}: {verdict(pair)}' + (
+            f', {difference(pair, results.scale)}' if pair.n else '')
+            for name, pair in pairs.items())
+        sentences.append(f'Compared to {next(iter(results.variants))}, in points with 95% '
+                         f'intervals: {found}.')
+    if results.failed:
+        total = len(results.runs) + len(results.failed)
+        sentences.append(f'{len(results.failed)} of {total} trainings failed.')
+    return ' '.join(sentences)
+
+
+def _curve_summary(curve: Curve) -> str:
+    seeds = {int(seed) for points in curve.variants.values()
+             for point in points for seed in point.seeds}
+    return (f'The model of {curve.config} at the sizes '
+            f'{", ".join(f"{size:g}" for size in curve.sizes)} with each of these variants: '
+            f'{", ".join(curve.variants)}. Seeds: {_listed(seeds)}. Each size has a report of its '
+            'own, in size-…/.')
+
+
+def _notes(results: Results) -> list[str]:
+    """Notes on how to read the main table."""
+    pairs = results.pairs()
+    lines = ['± is the standard deviation over the seeds. A difference is the mean over the seeds '
+             "that both finished; in brackets, Student's 95% confidence interval for pairs. "
+             '"Better" means that all of the interval lies above zero, "worse" that all of it lies '
+             'below. It covers the variation between seeds, not the choice of the images.']
+    if any(pair.n == 1 for pair in pairs.values()):
+        lines.append('One seed has no interval: its difference may be chance. Compare with three '
+                     'or more (--seeds 0 1 2).')
+    if len(pairs) > 1:
+        lines.append(f'The {len(pairs)} intervals are not adjusted for multiple comparisons: with '
+                     f'more {_compared(results)}s it is likelier that one looks better or worse by '
+                     'chance.')
+    if any(values.image_change is not None for values in results.variants.values()):
+        lines.append('"Change of the resized image" is how much training changed it: the root mean '
+                     "square difference in percent of the image's standard deviation.")
+    if HIGH_RES in results.variants:
+        lines.append(f'"{HIGH_RES}" is the model on the input image, without a resizer: the upper '
+                     'bound that the others can approach.')
+    return lines
+
+
+def _provenance(results: Results | Curve) -> Rows:
+    """The command, the machine, the versions, and the runs and variants of one size."""
+    rows = [['command', results.command], ['machine', results.machine],
+            ['versions', ', '.join(f'{k} {v}' for k, v in results.versions.items())]]
+    if isinstance(results, Curve):
+        return rows
+    devices = ', '.join(sorted({run.device for run in results.runs}))
+    hours = sum(run.wall_time_s for run in results.runs) / 3600
+    variants = results.variants.items()
+    return [*rows, ['trainings', f'{len(results.runs)} finished, {hours:.2f} hours together, on '
+                                 f'{devices}'],
+            *([f'resizer {name}', str(values.resizer)] for name, values in variants),
+            *([f'options {name}', str(values.options)] for name, values in variants
+              if values.options)]
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ', '.join(map(str, sorted(seeds)))
+
+
+def _mean(mean: float | None, std: float | None, scale: int) -> str:
+    if mean is None:
+        return NOTHING
+    return f'{scale * mean:.1f}' + ('' if std is None else f' ± {scale * std:.1f}')
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f'{value:.1f}'

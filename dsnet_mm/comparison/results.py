@@ -1,117 +1,233 @@
-"""The contents of results.json, gathered from finished runs."""
-import importlib
+"""What a comparison found, as results.json has it: at one size, or a curve over several sizes."""
 import json
-import platform
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from dsnet_mm.comparison.gallery import write_gallery
-from dsnet_mm.comparison.intervals import paired, summarize
-from dsnet_mm.comparison.report import write_reports
-from dsnet_mm.comparison.runs import Run, write_json
-from dsnet_mm.comparison.trained import load_dataset, load_model, milliseconds, moved, sizes
-from dsnet_mm.config import RESIZER, resizer_config, scope_of
+from dsnet_mm.comparison.intervals import PairedDifference
+from dsnet_mm.files import atomic_write
 
-import torch
-from mmengine.config import Config
-
-PACKAGES = ('dsnet_mm', 'torch', 'torchvision', 'mmcv', 'mmengine', 'mmdet', 'mmseg')
+T = TypeVar('T')
 
 
-def collect(cfg: Config, runs: list[Run], metric: str, folder: Path, about: dict) -> dict:
-    """Gathers the results of the runs, measures their models, and writes results.json, a report and
-    pictures.
+@dataclass
+class Evaluation:
+    """The evaluation of one trained model, as result.json in the folder of its run has it."""
 
-    Args:
-        cfg (Config): The config that all runs share.
-        runs (list[Run]): The runs, at least one of them finished.
-        metric (str): Key of the metric to compare.
-        folder (Path): Folder for results.json and the gallery.
-        about (dict): More entries of results.json.
+    metrics: dict[str, float]
+    per_class: dict[str, float | None]
+    per_size: dict[str, float | None]
+    device: str
+
+
+@dataclass
+class RunResult:
+    """A finished run: a variant trained with a seed."""
+
+    variant: str
+    seed: int
+    value: float  # of the metric
+    per_class: dict[str, float | None]
+    per_size: dict[str, float | None]
+    device: str
+    curve: list[list[float]]  # step and value of each validation during training
+    wall_time_s: float
+
+
+@dataclass
+class FailedRun:
+    """A run that failed, with the end of its log."""
+
+    variant: str
+    seed: int
+    log: str
+
+
+@dataclass
+class VariantResult:
+    """A variant over all its seeds; None where no run has finished."""
+
+    seeds: dict[str, float]  # the metric by seed
+    mean: float | None
+    std: float | None  # sample standard deviation
+    params: int | None  # of the whole model
+    ms_per_image: float | None  # median latency
+    resizer: dict[str, Any]  # its config
+    options: dict[str, Any]  # what else the variant sets in the config
+    resizer_params: int | None
+    image_change: float | None  # of the resized image by training, in percent
+
+
+@dataclass
+class Pixels:
+    """(height, width) of the first validation image before and after the resizer."""
+
+    input: list[int]
+    output: list[int]
+
+
+@dataclass(kw_only=True)
+class About:
+    """What was compared, how and where."""
+
+    config: str
+    mode: str  # 'train', 'resizer' (with a frozen model) or 'finetune'
+    command: str
+    checkpoint: str | None  # of --from
+    metric: str
+    unit: str  # 'fraction' or 'percent', of all values of the metric
+    versions: dict[str, str]
+    machine: str
+    resolved_config: str
+
+    @property
+    def scale(self) -> int:
+        """The factor that makes percent of a value."""
+        return {'fraction': 100, 'percent': 1}[self.unit]
+
+
+@dataclass(kw_only=True)
+class Results(About):
+    """A comparison at one size."""
+
+    variants: dict[str, VariantResult]  # the others are compared with the first
+    paired: dict[str, PairedDifference]  # 'b-a': of another one, b, to the first, a
+    step: str  # 'epoch' or 'iteration', of the runs' curves
+    classes: list[str]
+    pixels: Pixels
+    runs: list[RunResult]
+    failed: list[FailedRun]
+
+    def pairs(self) -> dict[str, PairedDifference]:
+        """The difference of each other variant to the first one."""
+        first, *others = self.variants
+        return {name: self.paired[f'{name}-{first}'] for name in others}
+
+    def breakdown(self, part: str) -> dict[str, dict[str, dict[str, float]]]:
+        """The values of ``'per_class'`` or ``'per_size'``, by label, variant and seed."""
+        values: list[tuple[RunResult, dict[str, float | None]]] = [
+            (run, getattr(run, part)) for run in self.runs]
+        labels = dict.fromkeys(self.classes if part == 'per_class' else ())
+        labels.update(dict.fromkeys(label for _, of_run in values for label in of_run))
+        return {label: {name: {str(run.seed): value for run, of_run in values
+                               if run.variant == name and (value := of_run.get(label)) is not None}
+                        for name in self.variants} for label in labels}
+
+
+@dataclass
+class CurvePoint:
+    """A variant at one size; ``paired`` is its difference to the first variant at that size."""
+
+    size: float
+    seeds: dict[str, float]
+    mean: float | None
+    std: float | None
+    ms_per_image: float | None
+    paired: PairedDifference | None
+
+
+@dataclass(kw_only=True)
+class Curve(About):
+    """Comparisons at several sizes, ascending; ``variants`` has a point for each size."""
+
+    sizes: list[float]
+    pixels: list[Pixels]
+    variants: dict[str, list[CurvePoint]]
+    failed: list[FailedRun]
+
+
+class Measured(NamedTuple):
+    """A point of a curve at which runs have finished."""
+
+    size: float
+    ms: float
+    mean: float
+    std: float
+
+
+class Reached(NamedTuple):
+    """Where a curve reaches an accuracy."""
+
+    size: float
+    ms: float
+    exact: bool  # False: already at the smallest size
+
+
+def measured(points: list[CurvePoint]) -> list[Measured]:
+    """The points of a curve at which runs have finished."""
+    return [Measured(point.size, point.ms_per_image, point.mean, point.std or 0)
+            for point in points if point.mean is not None and point.ms_per_image is not None]
+
+
+def reached(points: list[CurvePoint], value: float) -> Reached | None:
+    """The smallest size at which a curve reaches an accuracy, and the latency there.
 
     Returns:
-        dict: The contents of results.json.
+        Reached | None: On the straight line between the measured sizes; None if the largest does
+        not reach it.
+    """
+    found = measured(points)
+    if found and found[0].mean >= value:
+        return Reached(found[0].size, found[0].ms, exact=False)
+    for low, high in zip(found, found[1:]):
+        if high.mean >= value:
+            part = (value - low.mean) / (high.mean - low.mean)
+            return Reached(low.size + part * (high.size - low.size),
+                           low.ms + part * (high.ms - low.ms), exact=True)
+    return None
+
+
+def read(folder: Path) -> Results | Curve:
+    """The contents of results.json in a folder.
 
     Raises:
-        ValueError: If the evaluation gave no such metric.
+        ValueError: As :func:`load`.
     """
-    finished: dict[str, list[Run]] = {run.variant: [] for run in runs}
-    for run in runs:
-        if run.result():
-            finished[run.variant].append(run)
-    dataset = load_dataset(cfg)
-    first = {name: load_model(of_variant[0]) for name, of_variant in finished.items() if of_variant}
-    times = dict(zip(first, milliseconds(list(first.values()), dataset)))
-    variants: dict[str, dict] = {}
-    for variant, of_variant in finished.items():
-        seeds = {str(run.seed): value(run, metric) for run in of_variant}
-        mean, std = summarize(list(seeds.values()))
-        run = next(run for run in runs if run.variant == variant)
-        variants[variant] = dict(
-            seeds=seeds, mean=mean, std=std, params=count(first.get(variant)),
-            ms_per_image=times.get(variant),
-            resizer=resizer_config(Config.fromfile(run.config_file)),
-            options={key: value for key, value in run.options.items() if key != RESIZER},
-            resizer_params=count(first[variant].data_preprocessor.resizer) if of_variant else None,
-            moved=moved(of_variant, dataset))
-    baseline = runs[0].variant
-    results = dict(
-        about, metric=metric, arms=variants,
-        step='iteration' if 'max_iters' in cfg.train_cfg else 'epoch',
-        unit='percent' if scope_of(cfg) == 'mmseg' or 'panoptic' in metric else 'fraction',
-        paired={f'{name}-{baseline}': paired(values['seeds'], variants[baseline]['seeds'])
-                for name, values in variants.items() if name != baseline},
-        classes=list(dataset.metainfo['classes']),
-        sizes=sizes(next(iter(first.values())), dataset),
-        runs=[dict(arm=run.variant, seed=run.seed, value=value(run, metric),
-                   **{part: run.result()[part] for part in ('per_class', 'per_size', 'device')},
-                   curve=run.curve(), wall_time_s=round(run.seconds(), 1))
-              for of_variant in finished.values() for run in of_variant],
-        failed=[dict(arm=run.variant, seed=run.seed, log=run.end_of_log())
-                for run in runs if not run.result()],
-        versions={name: importlib.import_module(name).__version__ for name in PACKAGES}
-        | dict(python=platform.python_version()),
-        machine=f'{platform.machine()}, {torch.get_num_threads()} thread',
-        resolved_config=cfg.pretty_text)
-    write_json(folder / 'results.json', results)
-    # The pictures last: if they cannot be drawn, nothing else is lost.
-    write_reports(read(folder), folder)
-    write_gallery(cfg, first, dataset, folder / 'gallery')
-    return read(folder)
-
-
-def read(folder: Path) -> dict:
-    """The contents of results.json."""
-    return json.loads((folder / 'results.json').read_text(encoding='utf-8'))
-
-
-def up_to_date(runs: list[Run], metric: str, folder: Path) -> bool:
-    """Whether results.json holds the results of exactly these runs."""
     file = folder / 'results.json'
-    if not file.exists() or not (folder / 'gallery/index.json').exists():
-        return False
-    results = read(folder)
-    variants: dict[str, list[str]] = {}
-    for run in runs:
-        variants.setdefault(run.variant, []).append(str(run.seed))
-    there = {variant: list(values['seeds']) for variant, values in results['arms'].items()}
-    return (results['metric'] == metric and list(there.items()) == list(variants.items())
-            and all((run.folder / 'result.json').stat().st_mtime <= file.stat().st_mtime
-                    for run in runs))
+    if 'sizes' in json.loads(file.read_text(encoding='utf-8')):
+        return load(Curve, file)
+    return load(Results, file)
 
 
-def value(run: Run, metric: str) -> float:
-    """The metric of a finished run.
+def load(kind: type[T], file: Path) -> T:
+    """Reads a JSON file that :func:`save` wrote.
+
+    Args:
+        kind (type): A dataclass, or a list of one.
+        file (Path): The file.
 
     Raises:
-        ValueError: If the evaluation gave no such metric.
+        ValueError: If it has other keys, as that of another version has.
     """
-    metrics = run.result()['metrics']
-    if metric not in metrics:
-        raise ValueError(f'the evaluation gave no {metric}: choose with --metric one of '
-                         f'{", ".join(metrics)}')
-    return metrics[metric]
+    try:
+        return _build(kind, json.loads(file.read_text(encoding='utf-8')))
+    except KeyError as error:
+        raise ValueError(
+            f'{file} is of another version of dsnet-mm: {error.args[0]}. Delete it and run the '
+            'same command again: it keeps finished trainings') from None
 
 
-def count(module: torch.nn.Module | None) -> int | None:
-    """The number of parameters of a module."""
-    return None if module is None else sum(p.numel() for p in module.parameters())
+def save(content: Any, file: Path) -> None:
+    """Writes a dataclass, or a list of them, as JSON, atomically."""
+    plain = [*map(asdict, content)] if isinstance(content, list) else asdict(content)
+    with atomic_write(file) as unfinished:
+        unfinished.write_text(json.dumps(plain, indent=2) + '\n', encoding='utf-8')
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """Builds a value of a type, with the dataclasses in it, from JSON."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        for known, keys, problem in ((kinds, value, 'has an unknown'), (value, kinds, 'lacks the')):
+            if missing := [key for key in keys if key not in known]:
+                raise KeyError(f'{kind.__name__} {problem} key {missing[0]!r}')
+        return kind(**{name: _build(kinds[name], value[name]) for name in kinds})
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is list:
+        return [_build(arguments[0], item) for item in value]
+    if origin is dict:
+        return {key: _build(arguments[1], item) for key, item in value.items()}
+    if origin is UnionType:
+        return None if value is None else _build(arguments[0], value)
+    return value

@@ -8,20 +8,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+from dsnet_mm.comparison.results import Evaluation, load
 from dsnet_mm.engine.checkpoints import latest_checkpoint
-from dsnet_mm.files import atomic_write
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+@dataclass(eq=False)
 class Run:
     """One training: a variant with a seed.
 
-    Args:
+    Attributes:
         variant (str): Name of the variant.
         seed (int): Seed of the training.
         options (dict): The options that the variant sets in the config.
@@ -32,18 +34,30 @@ class Run:
         note (str): What messages add to its name.
     """
 
-    def __init__(self, variant: str, seed: int, options: dict, folder: Path, config: str,
-                 total: int, metric: str, note: str = '') -> None:
-        self.variant, self.seed, self.options, self.folder = variant, seed, options, folder
-        self.config, self.total, self.metric, self.note = config, total, metric, note
-        # Beside the folder: mmengine writes its own copy into it.
-        self.config_file = folder.with_name(f'{folder.name}.py')
-        self.log = folder / 'output.log'
+    variant: str
+    seed: int
+    options: dict
+    folder: Path
+    config: str
+    total: int
+    metric: str
+    note: str = ''
+
+    def __post_init__(self) -> None:
+        # Next to the folder: mmengine writes its own copy into it.
+        self.config_file = self.folder.with_name(f'{self.folder.name}.py')
+        self.log = self.folder / 'output.log'
+        self.result_file = self.folder / 'result.json'
         self.process: subprocess.Popen
-        self.slot = 0
+        self.slot = 0  # its place among the runs at the same time, which chooses its GPU
 
     def __str__(self) -> str:
         return ', '.join(filter(None, (self.variant, self.note, f'seed {self.seed}')))
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained and evaluated."""
+        return self.result_file.exists()
 
     def check(self) -> None:
         """Checks that its folder may be used.
@@ -53,7 +67,7 @@ class Run:
         """
         if not self.config_file.exists() or self.config_file.read_text() == self.config:
             return
-        if self.result() or self.checkpoint():
+        if self.finished or self.checkpoint():
             raise ValueError(f'{self.folder} holds a run of another config or of other options: '
                              'choose another --work-dir, or start over with --fresh')
 
@@ -67,10 +81,9 @@ class Run:
         self.config_file.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def result(self) -> dict:
-        """The contents of result.json; empty if the run is not finished."""
-        file = self.folder / 'result.json'
-        return json.loads(file.read_text()) if file.exists() else {}
+    def result(self) -> Evaluation:
+        """The evaluation of the finished run."""
+        return load(Evaluation, self.result_file)
 
     def checkpoint(self) -> str | None:
         """Path of the latest checkpoint; None if there is none."""
@@ -83,7 +96,7 @@ class Run:
 
     def done(self) -> int:
         """The number of finished epochs or iterations."""
-        if self.result():
+        if self.finished:
             return self.total
         return max((r.get('epoch', r.get('step', 0)) for r in self.records()), default=0)
 
@@ -98,7 +111,7 @@ class Run:
                    for file in self._scalars())
 
     def end_of_log(self) -> str:
-        """The last lines of its log."""
+        """The last lines of its output."""
         return '\n'.join(self.log.read_text().splitlines()[-20:])
 
     def start(self, launcher: str, processes: int, lock: IO) -> None:
@@ -109,8 +122,8 @@ class Run:
             processes (int): The number of processes, or of GPUs that the runs share.
             lock (IO): The lock of :func:`locked`, which the worker keeps open.
         """
-        # One thread each: two runs side by side beat one with two threads. The other settings
-        # keep glibc from handing big blocks back to the system after every operation.
+        # One thread each: two runs side by side are faster than one with two threads. The other
+        # settings keep glibc from returning large blocks to the system after every operation.
         environment = dict(
             dict(OMP_NUM_THREADS='1', MALLOC_MMAP_THRESHOLD_='1000000000',
                  MALLOC_TRIM_THRESHOLD_='4000000000'),
@@ -131,12 +144,6 @@ class Run:
 
     def _scalars(self) -> list[Path]:
         return sorted(self.folder.glob('*/vis_data/scalars.json'))
-
-
-def write_json(file: Path, content: dict) -> None:
-    """Writes a JSON file atomically."""
-    with atomic_write(file) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
 def _started(timestamp: str) -> float:
@@ -164,7 +171,7 @@ def locked(folder: Path) -> Iterator[IO]:
 
 
 def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO) -> list[Run]:
-    """Runs all that are not finished, a few at a time, and shows their progress.
+    """Runs what is not finished, a few runs at a time, and shows their progress.
 
     Args:
         runs (list[Run]): The runs, in their order.
@@ -176,7 +183,7 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO)
     Returns:
         list[Run]: The runs that failed.
     """
-    waiting = [run for run in runs if not run.result()]
+    waiting = [run for run in runs if not run.finished]
     running: list[Run] = []
     failed: list[Run] = []
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
@@ -210,7 +217,7 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO)
                     if code is None:
                         continue
                     running.remove(run)
-                    if not run.result():
+                    if not run.finished:
                         failed.append(run)
                         progress.update(tasks[run], description=f'[red]{run} failed[/]')
                         progress.stop_task(tasks[run])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dsnet_mm.comparison.metrics import detailed, details
 from dsnet_mm.comparison.plan import is_frozen
-from dsnet_mm.comparison.runs import write_json
+from dsnet_mm.comparison.results import Evaluation, save
 from dsnet_mm.config import scope_of
 from dsnet_mm.engine.checkpoints import latest_checkpoint
 from dsnet_mm.engine.hooks import resizing_parameters, unwrapped
@@ -44,12 +44,8 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
-def train_and_evaluate(cfg: Config) -> dict:
-    """Trains and evaluates a run.
-
-    Returns:
-        dict: The contents of result.json: metrics, values per class and per object size, device.
-    """
+def train_and_evaluate(cfg: Config) -> Evaluation:
+    """Trains and evaluates a run."""
     runner = build_runner(cfg)
     model = unwrapped(runner)
     if not is_frozen(cfg) or resizing_parameters(model):
@@ -58,16 +54,14 @@ def train_and_evaluate(cfg: Config) -> dict:
     else:
         model.init_weights()
     metrics = runner.test()
-    if not is_main_process():
-        return {}
-    kept = details(runner.test_evaluator.metrics, metrics,
-                   runner.test_dataloader.dataset.metainfo['classes'])
-    return dict(metrics={key: float(value) for key, value in metrics.items()}, **kept,
-                device=get_device())
+    per_class, per_size = details(runner.test_evaluator.metrics, metrics,
+                                  runner.test_dataloader.dataset.metainfo['classes'])
+    return Evaluation({key: float(value) for key, value in metrics.items()}, per_class, per_size,
+                      get_device())
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process when its comparison was killed."""
+    """Ends this process when its comparison is killed."""
     while True:
         time.sleep(1)
         try:
@@ -85,9 +79,9 @@ def main() -> None:
     threading.Thread(target=_end_with, args=[args.parent], daemon=True).start()
     cfg = load_run(args.config)
     cfg.launcher = args.launcher
-    result = train_and_evaluate(cfg)
+    evaluation = train_and_evaluate(cfg)
     if is_main_process():
-        write_json(Path(cfg.work_dir) / 'result.json', result)
+        save(evaluation, Path(cfg.work_dir) / 'result.json')
 
 
 if __name__ == '__main__':

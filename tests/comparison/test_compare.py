@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dsnet_mm.cli import compare
-from dsnet_mm.comparison.intervals import verdict
+from dsnet_mm.comparison.intervals import PairedDifference, verdict
+from dsnet_mm.comparison.results import save
 from dsnet_mm.comparison.runs import locked
 from dsnet_mm.comparison.worker import build_runner, load_run, train_and_evaluate
 
@@ -47,8 +48,8 @@ def commands() -> list[str]:
 def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
         config, tmp_path, run_tool):
     out = tmp_path / 'out'
-    arguments = [config, '--arms', 'bilinear', 'downsizenet', "bad={'type': 'Upsize'}", '--seeds',
-                 0, '--jobs', 2, '--high-res', '--work-dir', out]
+    arguments = [config, '--variants', 'bilinear', 'downsizenet', "bad={'type': 'Upsize'}",
+                 '--seeds', 0, '--jobs', 2, '--high-res', '--work-dir', out]
     first = out / 'runs/bilinear-seed0/result.json'
     process = subprocess.Popen([sys.executable, 'tools/compare.py', *map(str, arguments)], cwd=ROOT,
                                stdout=subprocess.DEVNULL)
@@ -65,20 +66,20 @@ def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
     assert len(after) == 3 and before.items() <= after.items()
     results = json.loads((out / 'results.json').read_text())
     assert results['metric'] == 'pascal_voc/mAP'
-    assert list(results['arms']) == ['bilinear', 'downsizenet', 'bad', 'high-res']
-    for arm, extra in dict(bilinear=0, downsizenet=2980).items():
-        values = results['arms'][arm]
+    assert list(results['variants']) == ['bilinear', 'downsizenet', 'bad', 'high-res']
+    for variant, extra in dict(bilinear=0, downsizenet=2980).items():
+        values = results['variants'][variant]
         assert list(values['seeds']) == ['0'] and values['ms_per_image'] > 0
-        assert values['params'] == results['arms']['high-res']['params'] + extra
+        assert values['params'] == results['variants']['high-res']['params'] + extra
         for seed, value in values['seeds'].items():
-            result = json.loads((out / f'runs/{arm}-seed{seed}/result.json').read_text())
+            result = json.loads((out / f'runs/{variant}-seed{seed}/result.json').read_text())
             assert result['metrics']['pascal_voc/mAP'] == value
-    assert results['arms']['bad']['seeds'] == {} and len(results['failed']) == 1
+    assert results['variants']['bad']['seeds'] == {} and len(results['failed']) == 1
     assert results['paired']['downsizenet-bilinear']['n'] == 1
-    assert results['sizes'] == dict(input=[300, 300], output=[64, 64])
+    assert results['pixels'] == dict(input=[300, 300], output=[64, 64])
     for run in results['runs']:
         # Killed between a checkpoint and its validation, a run has no point for it.
-        whole = f"{run['arm']}-seed0" in {Path(file).parent.name for file in before}
+        whole = f"{run['variant']}-seed0" in {Path(file).parent.name for file in before}
         assert [step for step, _ in run['curve']] in (
             [[1, 2]] if whole else [[1, 2], [2], [1]])
     for run in results['runs']:
@@ -88,7 +89,7 @@ def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
     assert (high.target_size, high.scale, high.resizer.type) == (None, 1.0, 'FixedResizer')
     index = json.loads((out / 'gallery/index.json').read_text())
     # Ground truth, three variants that were trained, and DownsizeNet's coefficients.
-    assert [len(entry['rows']) for entry in index] == [5, 5, 5]
+    assert [len(entry['pictures']) for entry in index] == [5, 5, 5]
 
     report = out / 'report.md'
     report.unlink()
@@ -99,7 +100,7 @@ def test_killed_in_the_middle_it_goes_on_and_a_crash_does_not_sink_the_rest(
 
 def test_finished_it_does_nothing_again_and_refuses_other_options(config, tmp_path, run_tool):
     out = tmp_path / 'out'
-    arguments = [config, '--arms', 'bilinear', '--seeds', 3, '--work-dir', out, '--metric',
+    arguments = [config, '--variants', 'bilinear', '--seeds', 3, '--work-dir', out, '--metric',
                  'pascal_voc/pooled_AP50']
     run_tool('tools/compare.py', *arguments)
     run, = json.loads((out / 'results.json').read_text())['runs']
@@ -107,7 +108,7 @@ def test_finished_it_does_nothing_again_and_refuses_other_options(config, tmp_pa
     before = modified(out, '*.json')
     run_tool('tools/compare.py', *arguments)
     assert modified(out, '*.json') == before
-    text = run_tool('tools/compare.py', *arguments, '--arms', 'muller', 'bilinear',
+    text = run_tool('tools/compare.py', *arguments, '--variants', 'muller', 'bilinear',
                     '--cfg-options', 'train_cfg.max_epochs=1', fails=True)
     assert 'bilinear-seed3 holds a run of another config' in text
     assert modified(out, '*.json') == before
@@ -123,8 +124,9 @@ def test_finished_it_does_nothing_again_and_refuses_other_options(config, tmp_pa
 
 def test_variants_differ_in_the_resizer_only(config, tmp_path):
     """The same initial weights of the model and the same data, in the same order."""
-    args = compare.parse_args([str(config), '--seeds', '5', '--work-dir', str(tmp_path / 'out'),
-                               '--arms', 'bilinear', 'downsizenet', 'talebi-milanfar', 'muller'])
+    args = compare.parse_args([
+        str(config), '--seeds', '5', '--work-dir', str(tmp_path / 'out'), '--variants', 'bilinear',
+        'downsizenet', 'talebi-milanfar', 'muller'])
     [(_, runs, *_)] = compare.prepare(args)
     reference = None
     for run in runs:
@@ -152,15 +154,16 @@ def test_variants_of_options_differ_in_these_only(textures, tmp_path):
     config = tmp_path / 'pyramid.py'
     config.write_text(
         f"_base_ = ['{ROOT}/configs/mini/textures/atss_textures.py']\n"
-        'model = dict(data_preprocessor=dict(target_size=(64, 64)))\n'
+        "model = dict(data_preprocessor=dict(\n"
+        "    target_size=(64, 64), resizer=dict(type='DownsizeNet')))\n"
         f"train_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
         f"val_dataloader = dict(dataset=dict(data_root='{textures}/'))\n"
         'test_dataloader = val_dataloader\n'
         'train_cfg = dict(max_epochs=1, val_interval=1)\n')
     plain = {'model.neck': dict(_delete_=True, type='FPN', in_channels=[32, 64, 128],
                                 out_channels=64, num_outs=3, upsample_cfg=dict(mode='bilinear'))}
-    arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--seeds', '5', '6', '--arms',
-                 f'plain={plain}', 'learned={}']
+    arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--seeds', '5', '6',
+                 '--variants', f'plain={plain}', 'learned={}']
     [(_, runs, *_)] = compare.prepare(compare.parse_args(arguments))
     assert [str(run) for run in runs] == [
         'plain, seed 5', 'learned, seed 5', 'plain, seed 6', 'learned, seed 6']
@@ -177,50 +180,49 @@ def test_variants_of_options_differ_in_these_only(textures, tmp_path):
         assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)  # at the start, on the same images
     for run in runs:
-        result = train_and_evaluate(load_run(run.config_file))
-        (run.folder / 'result.json').write_text(json.dumps(result))
+        save(train_and_evaluate(load_run(run.config_file)), run.result_file)
     assert compare.main(arguments) == 0
     results = json.loads((tmp_path / 'out/results.json').read_text())
-    arms = results['arms']
-    assert arms['plain']['options'] == plain and arms['learned']['options'] == {}
-    for arm in arms.values():
-        assert arm['resizer'] == dict(type='DownsizeNet') and arm['resizer_params'] == 2980
-        assert arm['moved'] > 0
+    variants = results['variants']
+    assert variants['plain']['options'] == plain and variants['learned']['options'] == {}
+    for values in variants.values():
+        assert values['resizer'] == dict(type='DownsizeNet') and values['resizer_params'] == 2980
+        assert values['image_change'] > 0
     learned = sum(v.numel() for k, v in states[1].items() if k.startswith('neck.upsamples.'))
-    assert arms['learned']['params'] - arms['plain']['params'] == learned > 0
+    assert variants['learned']['params'] - variants['plain']['params'] == learned > 0
     report = (tmp_path / 'out/report.md').read_text()
     assert '# Variants compared' in report and 'each of these variants: plain, learned' in report
     assert 'options plain: {' in report and 'options learned' not in report
 
 
-def test_resizer_alone_before_a_frozen_model(config, tmp_path, run_tool):
+def test_a_resizer_trained_for_a_frozen_model(config, tmp_path, run_tool):
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'model', '--cfg-options',
              'model.data_preprocessor.resizer.type=FixedResizer', 'train_cfg.max_epochs=1')
     checkpoint = tmp_path / 'model/epoch_1.pth'
     for option in (['--train', 'resizer'], ['--finetune']):
-        run_tool('tools/compare.py', config, *option, '--from', checkpoint, '--seeds', 0,
-                 '--work-dir', tmp_path / option[-1], '--jobs', 2)
+        run_tool('tools/compare.py', config, *option, '--from', checkpoint, '--seeds', 0, '--jobs',
+                 2, '--variants', 'bilinear', 'downsizenet', '--work-dir', tmp_path / option[-1])
     given = torch.load(checkpoint, weights_only=False)['state_dict']
 
-    def changed(mode: str, arm: str) -> set[str]:
-        file = tmp_path / mode / f'runs/{arm}-seed0/epoch_2.pth'
+    def changed(mode: str, variant: str) -> set[str]:
+        file = tmp_path / mode / f'runs/{variant}-seed0/epoch_2.pth'
         weights = torch.load(file, weights_only=False)['state_dict']
         return {name for name, value in given.items() if not torch.equal(value, weights[name])}
 
     frozen = json.loads((tmp_path / 'resizer/results.json').read_text())
-    assert frozen['mode'] == 'resizer' and frozen['from'] == str(checkpoint)
+    assert frozen['mode'] == 'resizer' and frozen['checkpoint'] == str(checkpoint)
     assert changed('resizer', 'downsizenet') == set()
     assert not list((tmp_path / 'resizer/runs/bilinear-seed0').glob('*.pth'))  # nothing to learn
     text = run_tool('tools/test.py', config, checkpoint, '--cfg-options',
                     'model.data_preprocessor.resizer.type=FixedResizer')
-    shown = f'pascal_voc/mAP: {frozen["arms"]["bilinear"]["seeds"]["0"]:.4f}'
+    shown = f'pascal_voc/mAP: {frozen["variants"]["bilinear"]["seeds"]["0"]:.4f}'
     assert shown in text
-    assert frozen['arms']['downsizenet']['moved'] > 0
-    for arm in ('bilinear', 'downsizenet'):
-        assert any('backbone' in name for name in changed('--finetune', arm))
+    assert frozen['variants']['downsizenet']['image_change'] > 0
+    for variant in ('bilinear', 'downsizenet'):
+        assert any('backbone' in name for name in changed('--finetune', variant))
 
 
-def test_every_seed_goes_on_from_its_own_model(config, tmp_path, monkeypatch):
+def test_every_seed_is_finetuned_from_its_own_model(config, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     for seed in (0, 3):
         (tmp_path / f'model{seed}.pth').touch()
@@ -296,19 +298,18 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
         "optim_wrapper = dict(optimizer=dict(lr=0.01))\n"
         "param_scheduler = None\n"
         "train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=25, val_interval=25)\n")
-    arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--arms', 'bilinear',
+    arguments = [str(config), '--work-dir', str(tmp_path / 'out'), '--variants', 'bilinear',
                  "same={'type': 'FixedResizer', 'mode': 'bilinear'}",
                  "blank={'type': 'mmengine.HalfBlank'}"]
     [(_, runs, *_)] = compare.prepare(compare.parse_args(arguments))
     for run in runs:  # in this process, to start once
         SegLocalVisualizer._instance_dict.clear()  # it would log to the first run's folder
-        result = train_and_evaluate(load_run(run.config_file))
-        (run.folder / 'result.json').write_text(json.dumps(result))
+        save(train_and_evaluate(load_run(run.config_file)), run.result_file)
     assert compare.main(arguments) == 0
     results = json.loads((tmp_path / 'out/results.json').read_text())
     assert results['paired']['same-bilinear'] == dict(mean=0, ci95=[0, 0], n=3)
-    assert verdict(results['paired']['same-bilinear']) == 'no difference shown'
-    assert verdict(results['paired']['blank-bilinear']) == 'worse'
+    assert verdict(PairedDifference(**results['paired']['same-bilinear'])) == 'no difference shown'
+    assert verdict(PairedDifference(**results['paired']['blank-bilinear'])) == 'worse'
     report = (tmp_path / 'out/report.md').read_text()
     assert 'no difference shown' in report and 'worse' in report
 
@@ -330,24 +331,24 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     file.write_text(file.read_text().replace('"mIoU": ', '"mIoU": 1'))
     assert compare.main([*arguments[:first], blank, *arguments[first:]]) == 0
     again = json.loads((tmp_path / 'out/results.json').read_text())
-    assert again['arms']['same']['seeds']['1'] > 100
+    assert again['variants']['same']['seeds']['1'] > 100
     assert shlex.split(again['command'])[:3] == ['dsnet-mm', 'compare', str(config)]
 
 
 def test_fresh_forgets_everything(config, tmp_path):
     out = tmp_path / 'out'
-    arguments = [str(config), '--seeds', '0', '--arms', 'bilinear', '--work-dir', str(out)]
+    arguments = [str(config), '--seeds', '0', '--variants', 'bilinear', '--work-dir', str(out)]
     [(_, [run], *_)] = compare.prepare(compare.parse_args(arguments))
     for file in (run.folder / 'result.json', run.folder / 'epoch_1.pth', out / 'results.json'):
         file.write_text('{}')
     [(_, [run], *_)] = compare.prepare(compare.parse_args([*arguments, '--fresh']))
-    assert run.result() == {} and list(run.folder.iterdir()) == []
+    assert not run.finished and list(run.folder.iterdir()) == []
     assert not (out / 'results.json').exists()
 
 
 def test_a_run_that_has_nothing_to_lose_may_change(config, tmp_path):
     """One that crashed at once, of a typing error."""
-    arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out'), '--arms']
+    arguments = [str(config), '--seeds', '0', '--work-dir', str(tmp_path / 'out'), '--variants']
     for width in ('chanels', 'channels'):
         variant = f"mine={{'type': 'DownsizeNet', '{width}': 4}}"
         [(_, [run], *_)] = compare.prepare(compare.parse_args([*arguments, variant]))
@@ -373,9 +374,9 @@ def test_two_comparisons_do_not_share_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['--arms', 'lanczos'], "unknown variant 'lanczos'"),
-    (['--arms', 'bilinear', 'bilinear'], "the variant 'bilinear' is there already"),
-    (['--arms', "mine={'a'}"], "a variant must be"),
+    (['--variants', 'lanczos'], "unknown variant 'lanczos'"),
+    (['--variants', 'bilinear', 'bilinear'], "two variants are named 'bilinear'"),
+    (['--variants', "mine={'a'}"], "a variant must be"),
     (['--train', 'resizer'], 'need --from CHECKPOINT'),
     (['--from', 'model.pth'], 'it needs one of them'),
     (['--finetune', '--from', 'nowhere.pth'], 'there is no file nowhere.pth'),
@@ -398,7 +399,7 @@ def test_a_config_without_the_line_is_told_the_line(tmp_path):
 
 
 def test_an_unknown_metric_names_the_known_ones(config, tmp_path, run_tool):
-    text = run_tool('tools/compare.py', config, '--arms', 'bilinear', '--seeds', 0, '--work-dir',
-                    tmp_path / 'out', '--metric', 'mIoU', '--cfg-options', 'train_cfg.max_epochs=1',
-                    fails=True)
+    text = run_tool('tools/compare.py', config, '--variants', 'bilinear', '--seeds', 0,
+                    '--work-dir', tmp_path / 'out', '--metric', 'mIoU', '--cfg-options',
+                    'train_cfg.max_epochs=1', fails=True)
     assert '--metric one of pascal_voc/mAP, pascal_voc/AP50' in text

@@ -2,8 +2,8 @@
 import json
 
 from dsnet_mm.cli import compare as cli
-from dsnet_mm.comparison import curve
 from dsnet_mm.comparison.plan import at_size
+from dsnet_mm.comparison.results import CurvePoint, reached
 
 import pytest
 from mmengine.config import Config
@@ -22,11 +22,11 @@ def test_several_sizes_give_curves_and_the_size_that_reaches_the_baseline(
     assert [pixels['output'] for pixels in results['pixels']] == [[64, 64], [96, 96]]
     for index, size in enumerate((64, 96)):
         single = json.loads((out / f'size-{size}/results.json').read_text())
-        for variant, points in results['arms'].items():
+        for variant, points in results['variants'].items():
             run = json.loads((
                 out / f'size-{size}/runs/{variant}-seed0/result.json').read_text())
             value = run['metrics'][results['metric']]
-            assert points[index]['seeds'] == single['arms'][variant]['seeds'] == {'0': value}
+            assert points[index]['seeds'] == single['variants'][variant]['seeds'] == {'0': value}
             assert points[index]['mean'] == value
             assert points[index]['ms_per_image'] > 0
     for name in ('report.html', 'report.md', 'accuracy_size.svg', 'accuracy_time.svg',
@@ -58,23 +58,23 @@ def test_a_size_replaces_the_one_of_the_config(option, size, expected):
     assert dict(at_size(cfg, size).model.data_preprocessor) == expected
 
 
-def point(size: float, mean: float, ms: float) -> dict:
-    return dict(size=size, mean=mean, ms_per_image=ms)
+def point(size: float, mean: float | None, ms: float | None) -> CurvePoint:
+    return CurvePoint(size, {}, mean, None, ms, None)
 
 
 def test_where_a_curve_reaches_an_accuracy():
     points = [point(0.2, 50., 10.), point(0.3, 60., 20.), point(0.4, 58., 30.),
               point(0.5, 70., 50.)]
-    assert curve.reached(points, 55.) == pytest.approx((0.25, 15., True))
-    assert curve.reached(points, 64.) == pytest.approx((0.45, 40., True))
-    assert curve.reached(points, 40.) == (0.2, 10., False)
-    assert curve.reached(points, 71.) is None
-    assert curve.reached([point(0.2, None, None)], 40.) is None
+    assert reached(points, 55.) == pytest.approx((0.25, 15., True))
+    assert reached(points, 64.) == pytest.approx((0.45, 40., True))
+    assert reached(points, 40.) == (0.2, 10., False)
+    assert reached(points, 71.) is None
+    assert reached([point(0.2, None, None)], 40.) is None
 
 
 @pytest.mark.parametrize('sizes, message', [
     (['0.3'], 'two or more sizes'), (['0.3', '0.3'], 'two or more sizes'),
-    (['0.3', '160'], 'factors or pixels, not both'), (['0.3', '-1'], 'got -1'),
+    (['0.3', '160'], 'scales or pixels, not both'), (['0.3', '-1'], 'got -1'),
     (['0.3', '1'], 'got 1'), (['160', '224.5'], 'got 224.5'),
 ])
 def test_wrong_sizes_are_refused_by_name(sizes, message, capsys):
@@ -83,7 +83,7 @@ def test_wrong_sizes_are_refused_by_name(sizes, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_the_unshrunk_image_has_no_sizes(capsys):
+def test_the_input_image_has_one_size(capsys):
     with pytest.raises(SystemExit):
         cli.parse_args(['config.py', '--sizes', '0.3', '0.5', '--high-res'])
     assert '--high-res is the same at all --sizes' in capsys.readouterr().err

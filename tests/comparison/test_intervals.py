@@ -1,5 +1,5 @@
 """The statistics are those of scipy and numpy."""
-from dsnet_mm.comparison.intervals import breakdown, paired, summarize, verdict
+from dsnet_mm.comparison.intervals import PairedDifference, paired, summarize, verdict
 
 import numpy as np
 import pytest
@@ -33,13 +33,13 @@ def test_interval(pairs):
     assume(np.ptp(a - b) > 1e-6)  # scipy's test has no interval where nothing varies
     difference = paired(by_seed(a), by_seed(b))
     expected = stats.ttest_rel(a, b).confidence_interval(0.95)
-    assert difference['ci95'] == pytest.approx([expected.low, expected.high], abs=1e-7)
-    assert difference['mean'] == pytest.approx(np.mean(a) - np.mean(b), abs=1e-9)
-    assert difference['n'] == len(pairs)
+    assert difference.ci95 == pytest.approx([expected.low, expected.high], abs=1e-7)
+    assert difference.mean == pytest.approx(np.mean(a) - np.mean(b), abs=1e-9)
+    assert difference.n == len(pairs)
 
 
 @given(PAIRS)
-def test_swapped_arms_swap_the_verdict(pairs):
+def test_swapped_variants_swap_the_verdict(pairs):
     a, b = (by_seed(values) for values in zip(*pairs))
     opposite = {'better': 'worse', 'worse': 'better'}
     there, back = verdict(paired(a, b)), verdict(paired(b, a))
@@ -49,21 +49,21 @@ def test_swapped_arms_swap_the_verdict(pairs):
 def test_by_hand():
     # Differences 1, 2, 3: mean 2, standard deviation 1, t(0.975, 2) = 4.3027.
     difference = paired(by_seed([11, 12, 13]), by_seed([10, 10, 10]))
-    assert difference['mean'] == 2
-    assert difference['ci95'] == pytest.approx([2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5], abs=1e-4)
+    assert difference.mean == 2
+    assert difference.ci95 == pytest.approx([2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5], abs=1e-4)
     assert verdict(difference) == 'no difference shown'
 
 
 def test_only_common_seeds_count():
     difference = paired({'2': 5.0, '0': 1.0, '7': 90.0}, {'0': 0.0, '1': 50.0, '2': 3.0})
-    assert (difference['mean'], difference['n']) == (1.5, 2)
+    assert (difference.mean, difference.n) == (1.5, 2)
 
 
 @pytest.mark.parametrize('ci95, expected', [
     ([0.1, 2.0], 'better'), ([-2.0, -0.1], 'worse'), ([-0.1, 2.0], 'no difference shown'),
     ([0.0, 2.0], 'no difference shown'), ([-2.0, 0.0], 'no difference shown')])
 def test_verdict(ci95, expected):
-    assert verdict(dict(mean=sum(ci95) / 2, ci95=ci95, n=3)) == expected
+    assert verdict(PairedDifference(sum(ci95) / 2, ci95, 3)) == expected
 
 
 @pytest.mark.parametrize('shift, expected', [
@@ -71,23 +71,14 @@ def test_verdict(ci95, expected):
     (-0.5, 'equal in all seeds, no interval')])
 def test_equal_differences(shift, expected):
     difference = paired(by_seed([1 + shift, 2 + shift]), by_seed([1.0, 2.0]))
-    assert difference == dict(mean=shift, ci95=[shift, shift], n=2)
+    assert difference == PairedDifference(shift, [shift, shift], 2)
     assert verdict(difference) == expected
 
 
 def test_one_and_no_common_seed():
     one = paired({'0': 2.0, '1': 9.0}, {'0': 1.0})
-    assert one == dict(mean=1.0, ci95=None, n=1)
+    assert one == PairedDifference(1.0, None, 1)
     assert verdict(one) == 'one seed, no interval'
     none = paired({'0': 2.0}, {'1': 1.0})
-    assert none == dict(mean=None, ci95=None, n=0)
+    assert none == PairedDifference(None, None, 0)
     assert verdict(none) == 'no common seed'
-
-
-def test_breakdown_leaves_out_what_is_not_defined():
-    results = dict(classes=['cat', 'dog'], arms={'x': {}, 'y': {}}, runs=[
-        dict(arm='x', seed=0, per_class={'cat': 0.5, 'dog': None}, per_size=None),
-        dict(arm='x', seed=1, per_class={'cat': 0.7, 'dog': 0.1}, per_size={'small': 0.2})])
-    assert breakdown(results, 'per_class') == {'cat': {'x': {'0': 0.5, '1': 0.7}, 'y': {}},
-                                               'dog': {'x': {'1': 0.1}, 'y': {}}}
-    assert breakdown(results, 'per_size') == {'small': {'x': {'1': 0.2}, 'y': {}}}

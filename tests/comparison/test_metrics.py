@@ -22,8 +22,8 @@ def test_ap_per_class_and_per_size():
     metric.dataset_meta = dict(classes=('a', 'b', 'c'))
     values = metric.compute_metrics(results)
     # Of class a both medium ones of four are found, of b one large one of two, c is nowhere.
-    kept = details([metric], values, ['a', 'b', 'c'])
-    assert kept['per_class'] == pytest.approx(dict(a=0.5, b=0.5, c=None))
+    per_class, _ = details([metric], values, ['a', 'b', 'c'])
+    assert per_class == pytest.approx(dict(a=0.5, b=0.5, c=None))
     assert values['mAP'] == pytest.approx(0.5)
     # No small one is found, both medium ones, one of the two large ones.
     assert metric.per_size == pytest.approx(
@@ -91,9 +91,9 @@ def test_iou_per_class():
     found = torch.tensor([[0, 1, 1, 1], [0, 0, 1, 1]])
     areas = metric.intersect_and_union(found, truth, 3, 255)
     values = metric.compute_metrics([areas])
-    kept = details([metric], values, ['a', 'b', 'nowhere'])
-    assert kept['per_class'] == pytest.approx(dict(a=75, b=75, nowhere=None))
-    assert values['mIoU'] == pytest.approx(75) and kept['per_size'] == {}
+    per_class, per_size = details([metric], values, ['a', 'b', 'nowhere'])
+    assert per_class == pytest.approx(dict(a=75, b=75, nowhere=None))
+    assert values['mIoU'] == pytest.approx(75) and per_size == {}
     assert values['IoU/a'] == pytest.approx(75) and 'IoU/nowhere' not in values
 
 
@@ -102,8 +102,8 @@ def test_coco_keeps_its_classes_and_sizes():
     assert evaluator == [dict(type='mmdet.CocoMetric', metric='bbox', classwise=True)]
     values = {'coco/bbox_mAP': 0.3, 'coco/cat_precision': 0.2, 'coco/dog_precision': float('nan'),
               'coco/bbox_mAP_s': 0.1, 'coco/bbox_mAP_50': 0.5}
-    assert details([], values, ['cat', 'dog']) == dict(
-        per_class=dict(cat=0.2, dog=None), per_size=dict(small=0.1))
+    assert details([], values, ['cat', 'dog']) == (
+        dict(cat=0.2, dog=None), dict(small=0.1))
 
 
 def test_coco_with_masks_gives_no_classes():

@@ -4,13 +4,31 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
+from dsnet_mm.comparison.gallery import ImagePictures, Picture
 from dsnet_mm.comparison.intervals import paired, summarize
-from dsnet_mm.comparison.report import markdown, report_table, summary_table, write_reports
+from dsnet_mm.comparison.report import (
+    main_table,
+    markdown,
+    markdown_table,
+    report_of,
+    summary_table,
+    write_reports,
+)
+from dsnet_mm.comparison.results import (
+    FailedRun,
+    Pixels,
+    Results,
+    RunResult,
+    VariantResult,
+    read,
+    save,
+)
 
 import cv2
 import numpy as np
@@ -32,62 +50,64 @@ TABLE = [
 
 
 def make_results(values: dict[str, dict[str, float]], classes: tuple[str, str] = ('cat', 'dog'),
-                 failed: tuple[tuple[str, int], ...] = ()) -> dict:
+                 failed: tuple[tuple[str, int], ...] = ()) -> Results:
     """Results with these values; 'cat' is 0.1 above, 'dog' 0.1 below the metric."""
-    arms, runs = {}, []
-    for arm, seeds in values.items():
-        mean, std = summarize(list(seeds.values()))
-        learned = arm == 'downsizenet'
-        arms[arm] = dict(
-            seeds=seeds, mean=mean, std=std, params=1_000_000 + 2980 * learned,
-            resizer_params=2980 * learned, moved=7.5 if learned else None,
-            ms_per_image={'bilinear': 10.0, 'downsizenet': 20.5}.get(arm),
-            resizer=dict(type='DownsizeNet') if learned else dict(type='FixedResizer', mode=arm))
-        runs += [dict(arm=arm, seed=int(seed), value=value, wall_time_s=360.0, device='cpu',
-                      per_class={classes[0]: value + 0.1, classes[1]: value - 0.1},
-                      per_size={'small': 0.8 * value, 'large': None},
-                      curve=[[1, value / 3], [2, value / 2], [3, value]])
+    variants, runs = {}, []
+    for name, seeds in values.items():
+        learned = name == 'downsizenet'
+        variants[name] = VariantResult(
+            seeds, *summarize(list(seeds.values())), params=1_000_000 + 2980 * learned,
+            ms_per_image={'bilinear': 10.0, 'downsizenet': 20.5}.get(name), options={},
+            resizer=dict(type='DownsizeNet') if learned else dict(type='FixedResizer', mode=name),
+            resizer_params=2980 * learned, image_change=7.5 if learned else None)
+        runs += [RunResult(name, int(seed), value, wall_time_s=360.0, device='cpu',
+                           per_class={classes[0]: value + 0.1, classes[1]: value - 0.1},
+                           per_size={'small': 0.8 * value, 'large': None},
+                           curve=[[1, value / 3], [2, value / 2], [3, value]])
                  for seed, value in seeds.items()]
     first, *others = values
-    return {
-        'config': 'configs/mini/some.py', 'metric': 'pascal_voc/mAP', 'arms': arms,
-        'paired': {f'{arm}-{first}': paired(values[arm], values[first]) for arm in others},
-        'unit': 'fraction', 'step': 'epoch', 'classes': list(classes), 'mode': 'train',
-        'from': None, 'runs': runs,
-        'failed': [dict(arm=arm, seed=seed, log='Traceback\n  in training\nRuntimeError: broken')
-                   for arm, seed in failed],
-        'sizes': dict(input=[300, 400], output=[165, 220]), 'versions': {'torch': '2.14'},
-        'machine': 'two cores', 'command': 'python tools/compare.py configs/mini/some.py',
-        'resolved_config': "model = dict(type='Some')"}
+    return Results(
+        config='configs/mini/some.py', metric='pascal_voc/mAP', variants=variants,
+        paired={f'{name}-{first}': paired(values[name], values[first]) for name in others},
+        unit='fraction', step='epoch', classes=list(classes), mode='train', checkpoint=None,
+        runs=runs, pixels=Pixels([300, 400], [165, 220]), versions={'torch': '2.14'},
+        failed=[FailedRun(name, seed, 'Traceback\n  in training\nRuntimeError: broken')
+                for name, seed in failed],
+        machine='two cores', command='dsnet-mm compare configs/mini/some.py',
+        resolved_config="model = dict(type='Some')")
+
+
+def report_table(results: Results) -> list[str]:
+    return markdown_table(main_table(results))
 
 
 @pytest.fixture
-def results() -> dict:
+def results() -> Results:
     return make_results(VALUES, failed=(('area', 2), ))
 
 
 @pytest.fixture
-def hostile() -> dict:
+def hostile() -> Results:
     """Results with markup and long words wherever a user's text gets in."""
-    arms = {'bilinear': VALUES['bilinear'], MARKUP: VALUES['downsizenet']}
-    results = make_results(arms, classes=(MARKUP, 'a|$x^2$*b*' + 60 * 'w'), failed=((MARKUP, 7), ))
-    results['failed'][0]['log'] = MARKUP + 300 * 'w'
-    for key in 'config', 'metric', 'from', 'machine', 'command', 'resolved_config':
-        results[key] = MARKUP + 80 * 'w'
+    values = {'bilinear': VALUES['bilinear'], MARKUP: VALUES['downsizenet']}
+    results = make_results(values, classes=(MARKUP, 'a|$x^2$*b*' + 60 * 'w'),
+                           failed=((MARKUP, 7), ))
+    results.failed[0].log = MARKUP + 300 * 'w'
+    for key in 'config', 'metric', 'checkpoint', 'machine', 'command', 'resolved_config':
+        setattr(results, key, MARKUP + 80 * 'w')
     return results
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A folder with a gallery of one image in two versions."""
-    rows = [dict(caption=f'{name} {MARKUP}', alt=f'alt of {name} {MARKUP}', file=f'{name}.png')
-            for name in ('large', 'small')]
+    pictures = [Picture(f'{name} {MARKUP}', f'alt of {name} {MARKUP}', f'{name}.png')
+                for name in ('large', 'small')]
     (tmp_path / 'gallery').mkdir()
-    for row, width in zip(rows, (800, 40)):
+    for picture, width in zip(pictures, (800, 40)):
         image = np.full((30, width, 3), 99, np.uint8)
-        assert cv2.imwrite(str(tmp_path / 'gallery' / row['file']), image)
-    index = [dict(image=f'first {MARKUP}', rows=rows)]
-    (tmp_path / 'gallery/index.json').write_text(json.dumps(index))
+        assert cv2.imwrite(str(tmp_path / 'gallery' / picture.file), image)
+    save([ImagePictures(f'first {MARKUP}', pictures)], tmp_path / 'gallery/index.json')
     return tmp_path
 
 
@@ -126,35 +146,34 @@ def test_table(results):
     assert rule.count('---') == header.count('|') - 1
 
 
-def test_arms_of_options_are_not_called_resizers(results, folder):
-    results['arms']['downsizenet']['options'] = {'model.neck.type': 'dsnet_mm.DownsizeFPN'}
+def test_variants_of_options_are_not_called_resizers(results, folder):
+    results.variants['downsizenet'].options = {'model.neck.type': 'dsnet_mm.DownsizeFPN'}
     write_reports(results, folder)
     text = (folder / 'report.md').read_text()
     assert text.startswith('# Variants compared') and '| variant | pascal' in text
     assert "options downsizenet: {'model.neck.type': 'dsnet" in text
-    assert 'The results of each variant' in (folder / 'report.html').read_text()
-    for arm in results['arms'].values():  # as in a results.json from before there were options
-        arm.pop('options', None)
+    assert '<h1>Variants compared</h1>' in (folder / 'report.html').read_text()
+    results.variants['downsizenet'].options = {}
     write_reports(results, folder)
     text = (folder / 'report.md').read_text()
     assert text.startswith('# Resizers compared') and 'options' not in text
-    assert 'The results of each resizer' in (folder / 'report.html').read_text()
+    assert '<h1>Resizers compared</h1>' in (folder / 'report.html').read_text()
 
 
 def test_percent_is_not_scaled(results):
-    arms = {arm: {seed: 100 * value for seed, value in seeds.items()}
-            for arm, seeds in VALUES.items()}
-    percent = dict(make_results(arms, failed=(('area', 2), )), unit='percent')
+    values = {name: {seed: 100 * value for seed, value in seeds.items()}
+              for name, seeds in VALUES.items()}
+    percent = replace(make_results(values, failed=(('area', 2), )), unit='percent')
     assert report_table(percent) == report_table(results)
 
 
 def test_parts_have_a_measure_of_their_own(results):
     """Of classes and sizes AP is measured, whatever the metric of all together."""
-    results['metric'] = 'pascal_voc/pooled_AP50'
-    text = markdown(results)
+    results.metric = 'pascal_voc/pooled_AP50'
+    text = markdown(report_of(results), results)
     assert '## Object sizes\n\nmAP in percent' in text and '## Classes\n\nAP in percent' in text
-    results.update(metric='mIoU', unit='percent')
-    assert '## Classes\n\nIoU in percent' in markdown(results)
+    results = replace(results, metric='mIoU', unit='percent')
+    assert '## Classes\n\nIoU in percent' in markdown(report_of(results), results)
 
 
 def test_both_reports_have_the_same_tables(results, tmp_path):
@@ -185,10 +204,10 @@ def test_what_happened_is_told(results, tmp_path):
     for text in (tmp_path / 'report.md').read_text(), Page(tmp_path).text:
         assert 'downsizenet: better, +3.33 (0.46 to 6.20)' in text
         assert 'area: no difference shown, −0.50 (−6.85 to 5.85)' in text
-        assert '300×400 pixels, and 165×220 behind' in text
+        assert '300×400 pixels, and 165×220 after' in text
         assert '1 of 9 trainings failed' in text and 'RuntimeError: broken' in text
         assert '8 finished, 0.80 hours together, on cpu' in text
-        assert 'torch 2.14' in text and 'python tools/compare.py' in text
+        assert 'torch 2.14' in text and 'dsnet-mm compare' in text
         assert "{'type': 'FixedResizer', 'mode': 'area'}" in text.replace('\\', '')
         assert 'One seed has no interval' not in text and 'high-res' not in text
     assert "model = dict(type='Some')" in Page(tmp_path).text
@@ -196,12 +215,40 @@ def test_what_happened_is_told(results, tmp_path):
 
 @pytest.mark.parametrize('mode, words', [
     ('train', 'some.py was trained, with'),
-    ('resizer', 'some.py, loaded from a.pth, was frozen, and only what resizes trained, with'),
-    ('finetune', 'some.py, loaded from a.pth, was trained further, with')])
+    ('resizer', 'loaded from a.pth, was frozen and only the resizer and guided upsampling trained'),
+    ('finetune', 'some.py, loaded from a.pth, was fine-tuned, with')])
 def test_mode(results, tmp_path, mode, words):
-    results.update({'mode': mode, 'from': None if mode == 'train' else 'a.pth'})
-    write_reports(results, tmp_path)
+    checkpoint = None if mode == 'train' else 'a.pth'
+    write_reports(replace(results, mode=mode, checkpoint=checkpoint), tmp_path)
     assert words in Page(tmp_path).text
+
+
+def test_results_are_written_and_read_back(results, tmp_path):
+    save(results, tmp_path / 'results.json')
+    assert read(tmp_path) == results
+
+
+@pytest.mark.parametrize('old, new, message', [
+    ('"variants"', '"arms"', "Results has an unknown key 'arms'"),
+    ('"image_change"', '"moved"', "VariantResult has an unknown key 'moved'"),
+    ('"metric": "pascal_voc/mAP",', '', "Results lacks the key 'metric'")])
+def test_results_of_another_version_are_refused_with_the_remedy(
+        results, tmp_path, old, new, message):
+    file = tmp_path / 'results.json'
+    save(results, file)
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=f'{file} is of .*{message}. Delete it and run the same'):
+        read(tmp_path)
+
+
+def test_breakdown_leaves_out_what_is_not_defined():
+    results = make_results({'x': {'0': 0.5, '1': 0.7}, 'y': {}})
+    for run, dog in zip(results.runs, (None, 0.1)):
+        run.per_class, run.per_size = {'cat': run.value, 'dog': dog}, {}
+    results.runs[1].per_size = {'small': 0.2}
+    assert results.breakdown('per_class') == {'cat': {'x': {'0': 0.5, '1': 0.7}, 'y': {}},
+                                              'dog': {'x': {'1': 0.1}, 'y': {}}}
+    assert results.breakdown('per_size') == {'small': {'x': {'1': 0.2}, 'y': {}}}
 
 
 def test_one_seed_is_said_to_show_nothing(tmp_path):
@@ -215,30 +262,30 @@ def test_one_seed_is_said_to_show_nothing(tmp_path):
         assert 'multiple comparisons' not in text and 'failed' not in text.lower()
 
 
-def test_an_arm_of_which_all_failed(tmp_path):
+def test_a_variant_of_which_all_failed(tmp_path):
     results = make_results({'bilinear': {'0': 0.30}, 'area': {}}, failed=(('area', 0), ))
     write_reports(results, tmp_path)
     assert report_table(results)[3].startswith('| area | – | 0 (1 failed) | – | no common seed |')
     assert Page(tmp_path).tables[2][1:] == [['cat', '40.0', '–', '–'], ['dog', '20.0', '–', '–']]
 
 
-def test_one_arm_without_classes_or_sizes(tmp_path):
+def test_one_variant_without_classes_or_sizes(tmp_path):
     results = make_results({'high-res': {'0': 0.30, '1': 0.50}})
-    results['classes'] = []
-    for run in results['runs']:
-        run.update(per_class={}, per_size=None, curve=[])
+    results.classes = []
+    for run in results.runs:
+        run.per_class, run.per_size, run.curve = {}, {}, []
     write_reports(results, tmp_path)
     page = Page(tmp_path)
     assert [row[:5] for row in page.tables[0][1:]] == [
         ['high-res', '40.0 ± 14.1', '2', '–', 'reference']]
     assert len(page.tables) == 1 and page.all('img') == [] and 'Plots' not in page.text
-    assert 'what the others can at best hope for' in page.text
+    assert 'without a resizer: the upper bound' in page.text
 
 
 def test_console_table(results):
     out = StringIO()
     Console(width=200, file=out).print(
-        summary_table(dict(results, config='a [bold]config[/bold]')))
+        summary_table(replace(results, config='a [bold]config[/bold]')))
     text = out.getvalue()
     assert 'a [bold]config[/bold]' in text
     assert re.search(r'downsizenet +43\.3 ± 10\.1 +3 +\+3\.33 \(0\.46 to 6\.20\) +better +20\.5',
@@ -285,10 +332,10 @@ def test_markup_stays_text(hostile, folder):
     page = Page(folder)
     assert page.all('script') == []
     assert page.tables[0][2][0] == page.tables[2][1][0] == MARKUP
-    assert page.tables[2][2][0] == hostile['classes'][1]
+    assert page.tables[2][2][0] == hostile.classes[1]
     assert page.text.count(MARKUP) >= 20
     markdown = (folder / 'report.md').read_text()
-    log = f'    {hostile["failed"][0]["log"]}\n'  # as code, where markup is text
+    log = f'    {hostile.failed[0].log}\n'  # as code, where markup is text
     assert log in markdown
     assert re.findall(r'(?<!\\)<', markdown.replace(log, '')) == []
     row, = (line for line in markdown.splitlines() if line.startswith(r'| a\|$x^2$\*b\*www'))

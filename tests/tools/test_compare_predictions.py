@@ -19,7 +19,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('comparison')
     make_cracks(folder / 'cracks', train=4, val=2, seed=0)
     assert compare.main([
-        str(ROOT / 'configs/mini/cracks/unet_cracks.py'), '--arms', 'bilinear', 'antialias',
+        str(ROOT / 'configs/mini/cracks/unet_cracks.py'), '--variants', 'bilinear', 'antialias',
         '--seeds', '0', '--metric', 'IoU/crack', '--work-dir', str(folder / 'out'), '--cfg-options',
         f'data_root={folder}/cracks/', 'train_cfg.max_iters=1', 'train_cfg.val_interval=1']) == 0
     return folder / 'out'
@@ -32,7 +32,7 @@ def draw(monkeypatch, *arguments: object) -> None:
 
 def test_a_page_is_drawn(finished, tmp_path, monkeypatch):
     out = tmp_path / 'new/page.png'
-    draw(monkeypatch, finished, '--arms', 'bilinear', 'antialias', '--image', 1,
+    draw(monkeypatch, finished, '--variants', 'bilinear', 'antialias', '--image', 1,
         '--part', 40, 30, 100, 80, '--out', out)
     assert cv2.imread(str(out)).std() > 10
 
@@ -43,8 +43,8 @@ def test_it_finds_what_the_evaluation_found(finished):
     found = [tool.predict(run, index, label=1)[1] for index in range(2)]
     both = sum((p.found & p.truth).sum() for p in found)
     either = sum((p.found | p.truth).sum() for p in found)
-    assert 100 * both / either == pytest.approx(results['arms']['antialias']['mean'], abs=0.01)
-    assert all(p.small.shape == (72, 72, 3) for p in found)
+    assert 100 * both / either == pytest.approx(results['variants']['antialias']['mean'], abs=0.01)
+    assert all(p.resized.shape == (72, 72, 3) for p in found)
 
 
 def test_colors_say_what_is_right():
@@ -59,6 +59,6 @@ def test_colors_say_what_is_right():
 
 def test_what_is_refused(finished, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match='no checkpoint: choose --variants and --seed'):
-        draw(monkeypatch, finished, '--arms', 'muller')
+        draw(monkeypatch, finished, '--variants', 'muller')
     with pytest.raises(SystemExit, match='no image 2: the validation set has 2'):
-        draw(monkeypatch, finished, '--arms', 'bilinear', '--image', 2)
+        draw(monkeypatch, finished, '--variants', 'bilinear', '--image', 2)

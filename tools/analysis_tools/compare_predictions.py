@@ -1,12 +1,12 @@
-"""Draws a part of one validation image as each resizer of a finished comparison shrinks it, and
-what the segmenter trained behind it finds there, misses there, and finds where nothing is.
+"""Draws a part of one validation image as each resizer of a finished comparison resizes it, with
+the true positives, false negatives and false positives of the segmenter trained on it.
 """
 import argparse
 from pathlib import Path
 from typing import NamedTuple
 
+from dsnet_mm.comparison.collect import load_dataset, load_model
 from dsnet_mm.comparison.runs import Run
-from dsnet_mm.comparison.trained import load_dataset, load_model
 from dsnet_mm.visualization import image_to_rgb
 
 import matplotlib
@@ -22,15 +22,15 @@ FOUND, MISSED, WRONG = (255, 255, 255), (230, 60, 60), (70, 130, 255)
 
 
 class Prediction(NamedTuple):
-    """The small image of a variant, and the prediction on it.
+    """The resized image of a variant, and the prediction on it.
 
     Attributes:
-        small (np.ndarray): (h, w, 3) the shrunk image, RGB, unsigned 8-bit.
-        found (np.ndarray): (H, W) where it predicts the class.
+        resized (np.ndarray): (h, w, 3) the resized image, RGB, unsigned 8-bit.
+        found (np.ndarray): (H, W) where the class is predicted.
         truth (np.ndarray): (H, W) where the class is.
-        known (np.ndarray): (H, W) where the ground truth says anything.
+        known (np.ndarray): (H, W) where the ground truth is not ignored.
     """
-    small: np.ndarray
+    resized: np.ndarray
     found: np.ndarray
     truth: np.ndarray
     known: np.ndarray
@@ -47,36 +47,36 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dir', type=Path,
                         help='folder of a finished comparison')
-    parser.add_argument('--variants', '--arms', nargs='+', metavar='VARIANT',
+    parser.add_argument('--variants', nargs='+', metavar='VARIANT',
                         default=['bilinear', 'antialias', 'downsizenet-v2'])
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--image', type=int, default=0, help='its place in the validation set')
+    parser.add_argument('--image', type=int, default=0, help='index in the validation set')
     parser.add_argument('--label', type=int, default=1, help='the class to draw')
     parser.add_argument('--part', type=int, nargs=4, metavar=('X', 'Y', 'W', 'H'),
-                        help='pixels of the image (default: all)')
+                        help='in pixels of the input image (default: all)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/predictions.png'))
     return parser.parse_args()
 
 
 @torch.no_grad()
 def predict(run: Run, index: int, label: int) -> tuple[np.ndarray, Prediction]:
-    """The image (H, W, 3), RGB, and what the model of a run makes of it."""
+    """The input image (H, W, 3), RGB, and the prediction of a run's model on it."""
     model = load_model(run)
     dataset = load_dataset(Config.fromfile(run.config_file))
     if not 0 <= index < len(dataset):
         raise SystemExit(f'there is no image {index}: the validation set has {len(dataset)}')
     batch = pseudo_collate([dataset[index]])
-    [small] = model.data_preprocessor.resize(model.data_preprocessor.cast_data(batch['inputs']))
+    [resized] = model.data_preprocessor.resize(model.data_preprocessor.cast_data(batch['inputs']))
     [sample] = model.test_step(batch)
     if 'pred_sem_seg' not in sample:
-        raise SystemExit(f'{run.config_file} has no segmenter: look at the pictures in report.html')
+        raise SystemExit(f'{run.config_file} has no segmenter: see the pictures in report.html')
     found, truth = (map_.data[0].cpu().numpy() for map_ in (sample.pred_sem_seg, sample.gt_sem_seg))
     image = mmcv.imread(sample.img_path, channel_order='rgb')
-    return image, Prediction(image_to_rgb(small), found == label, truth == label, truth != 255)
+    return image, Prediction(image_to_rgb(resized), found == label, truth == label, truth != 255)
 
 
 def colors(prediction: Prediction) -> np.ndarray:
-    """(H, W, 3) what was found, missed and wrongly found."""
+    """The found, missed and wrong pixels in colours: (H, W, 3), RGB."""
     found, truth, known, picture = (prediction.found, prediction.truth, prediction.known,
                                     np.zeros((*prediction.found.shape, 3), np.uint8))
     for where, color in ((found & truth, FOUND), (~found & truth, MISSED), (found & ~truth, WRONG)):
@@ -86,7 +86,7 @@ def colors(prediction: Prediction) -> np.ndarray:
 
 def draw(image: np.ndarray, predictions: dict[str, Prediction],
          part: tuple[int, int, int, int]) -> Figure:
-    """The page: the image and the truth, then a column for each variant."""
+    """The page: the input image and the ground truth, then a column for each variant."""
     x, y, width, height = part
     figure = Figure(figsize=(2.4 * (1 + len(predictions)), 2.4 * 2 * height / width + 0.6),
                     layout='constrained')
@@ -100,11 +100,11 @@ def draw(image: np.ndarray, predictions: dict[str, Prediction],
         ax.set_title(title, fontsize=9)
 
     first = next(iter(predictions.values()))
-    show(0, 0, image, f'part of an image of {size[0]}×{size[1]}')
+    show(0, 0, image, f'input image, {size[0]}×{size[1]}')
     show(1, 0, colors(first._replace(found=first.truth)), 'ground truth')
     for column, (variant, prediction) in enumerate(predictions.items(), start=1):
-        small = prediction.small
-        show(0, column, small, f'{variant}, {small.shape[0]}×{small.shape[1]}')
+        resized = prediction.resized
+        show(0, column, resized, f'{variant}, {resized.shape[0]}×{resized.shape[1]}')
         show(1, column, colors(prediction), f'IoU of the whole image {prediction.iou:.1f}%')
     axes[1, 0].set_xlabel('white: found, red: missed, blue: wrong', fontsize=8)
     return figure

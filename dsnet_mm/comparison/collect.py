@@ -1,0 +1,241 @@
+"""Gathers the results of finished runs, and measures their models."""
+import copy
+import importlib
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dsnet_mm.comparison.gallery import INDEX, write_gallery
+from dsnet_mm.comparison.intervals import paired, summarize
+from dsnet_mm.comparison.plan import Comparison, is_frozen
+from dsnet_mm.comparison.report import write_reports
+from dsnet_mm.comparison.results import (
+    About,
+    Curve,
+    CurvePoint,
+    Evaluation,
+    FailedRun,
+    Pixels,
+    Results,
+    RunResult,
+    VariantResult,
+    read,
+    save,
+)
+from dsnet_mm.comparison.runs import Run
+from dsnet_mm.config import RESIZER, build_model, in_scope, resizer_config, scope_of
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.device import get_device
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import DATASETS
+from mmengine.runner import load_checkpoint
+from torch import nn
+
+PACKAGES = ('dsnet_mm', 'torch', 'torchvision', 'mmcv', 'mmengine', 'mmdet', 'mmseg')
+
+
+def collect(comparison: Comparison, *, config: str, mode: str, command: str,
+            checkpoint: str | None) -> Results:
+    """Gathers the results of the runs at one size and measures their models.
+
+    Writes results.json, the reports and the gallery, unless they are up to date.
+
+    Args:
+        comparison (Comparison): Its runs, of which one or more are finished.
+        config, mode, command, checkpoint: As :class:`About` has them.
+
+    Raises:
+        ValueError: If the evaluation gave no such metric.
+    """
+    cfg, runs, metric, folder = comparison
+    if found := _up_to_date(comparison):
+        return found
+    finished: dict[str, list[Run]] = {run.variant: [] for run in runs}
+    for run in runs:
+        if run.finished:
+            finished[run.variant].append(run)
+    results = [RunResult(run.variant, run.seed, _value(evaluation, metric), evaluation.per_class,
+                         evaluation.per_size, evaluation.device, run.curve(),
+                         round(run.seconds(), 1))
+               for of_variant in finished.values() for run in of_variant
+               for evaluation in [run.result()]]
+    dataset = load_dataset(cfg)
+    models = {name: load_model(of_variant[0])
+              for name, of_variant in finished.items() if of_variant}
+    times = dict(zip(models, milliseconds(list(models.values()), dataset)))
+    variants = {}
+    for name, of_variant in finished.items():
+        seeds = {str(result.seed): result.value for result in results if result.variant == name}
+        run = next(run for run in runs if run.variant == name)
+        model = models.get(name)
+        variants[name] = VariantResult(
+            seeds, *summarize(list(seeds.values())), params=_count(model),
+            ms_per_image=times.get(name), resizer=resizer_config(Config.fromfile(run.config_file)),
+            options={key: value for key, value in run.options.items() if key != RESIZER},
+            resizer_params=_count(model and model.data_preprocessor.resizer),
+            image_change=image_change(of_variant, dataset))
+    baseline = runs[0].variant
+    collected = Results(
+        config=config, mode=mode, command=command, checkpoint=checkpoint, metric=metric,
+        variants=variants,
+        unit='percent' if scope_of(cfg) == 'mmseg' or 'panoptic' in metric else 'fraction',
+        paired={f'{name}-{baseline}': paired(values.seeds, variants[baseline].seeds)
+                for name, values in variants.items() if name != baseline},
+        step='iteration' if 'max_iters' in cfg.train_cfg else 'epoch',
+        classes=list(dataset.metainfo['classes']),
+        pixels=pixels(next(iter(models.values())), dataset), runs=results,
+        failed=[FailedRun(run.variant, run.seed, run.end_of_log())
+                for run in runs if not run.finished],
+        versions={name: importlib.import_module(name).__version__ for name in PACKAGES}
+        | dict(python=platform.python_version()),
+        machine=f'{platform.machine()}, {torch.get_num_threads()} thread',
+        resolved_config=cfg.pretty_text)
+    save(collected, folder / 'results.json')
+    # The pictures last: if they cannot be drawn, nothing else is lost.
+    write_reports(collected, folder)
+    write_gallery(cfg, models, dataset, folder / 'gallery')
+    return collected
+
+
+def collect_curve(sizes: Sequence[float], comparisons: Sequence[Comparison],
+                  results: Sequence[Results], folder: Path) -> Curve:
+    """Times the models of all sizes together and writes results.json, unless it is up to date.
+
+    Args:
+        sizes (Sequence[float]): The sizes, ascending.
+        comparisons (Sequence[Comparison]): The comparison at each size.
+        results (Sequence[Results]): Its results.
+        folder (Path): The work dir of them all.
+    """
+    file = folder / 'results.json'
+    inputs = [comparison.folder / 'results.json' for comparison in comparisons]
+    if file.exists() and file.stat().st_mtime >= max(f.stat().st_mtime for f in inputs):
+        found = read(folder)
+        if isinstance(found, Curve) and found.sizes == list(sizes):
+            return found
+    first = {(run.variant, size): run
+             for size, comparison in zip(sizes, comparisons)
+             for run in reversed(comparison.runs) if run.finished}
+    times = dict(zip(first, milliseconds([load_model(run) for run in first.values()],
+                                         load_dataset(comparisons[0].cfg))))
+    variants: dict[str, list[CurvePoint]] = {name: [] for name in results[0].variants}
+    for size, result in zip(sizes, results):
+        pairs = result.pairs()
+        for name, values in result.variants.items():
+            variants[name].append(CurvePoint(size, values.seeds, values.mean, values.std,
+                                             times.get((name, size)), pairs.get(name)))
+    about = {name: getattr(results[0], name) for name in About.__dataclass_fields__}
+    curve = Curve(**about, sizes=list(sizes), pixels=[result.pixels for result in results],
+                  variants=variants, failed=[run for result in results for run in result.failed])
+    save(curve, file)
+    return curve
+
+
+def load_model(run: Run) -> BaseModel:
+    """Loads the model of a finished run.
+
+    Raises:
+        ValueError: If it left no checkpoint.
+    """
+    cfg = Config.fromfile(run.config_file)
+    model = revert_sync_batchnorm(build_model(cfg))
+    checkpoint = cfg.load_from if is_frozen(cfg) and not run.checkpoint() else run.checkpoint()
+    if checkpoint is None:
+        raise ValueError(f'{run} left no checkpoint in {run.folder}: the config must save one '
+                         '(default_hooks.checkpoint)')
+    model.data_preprocessor.init_weights()
+    load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
+    return model.to(get_device()).eval()
+
+
+def load_dataset(cfg: Config) -> BaseDataset:
+    """Builds the validation set."""
+    with in_scope(cfg, DATASETS) as registry:
+        return registry.build(copy.deepcopy(cfg.val_dataloader.dataset))
+
+
+def pixels(model: BaseModel, dataset: BaseDataset) -> Pixels:
+    """Height and width of the first image before and after resizing."""
+    height, width = dataset[0]['inputs'].shape[-2:]
+    return Pixels([height, width], list(model.data_preprocessor.output_size(height, width)))
+
+
+@torch.no_grad()
+def milliseconds(models: Sequence[BaseModel], dataset: BaseDataset,
+                 images: int = 60) -> list[float]:
+    """Median latency of each model on single images, in turns, on one CPU thread or the GPU."""
+    torch.set_num_threads(1)
+    samples = [dataset[i] for i in range(min(images, len(dataset)))]
+    times: list[list[float]] = [[] for _ in models]
+    warm_up = samples[:3]
+    for sample in warm_up + samples:
+        for model, record in zip(models, times):
+            batch = pseudo_collate([copy.deepcopy(sample)])
+            start = time.perf_counter()
+            model.test_step(batch)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            record.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(record[len(warm_up):]) for record in times]
+
+
+@torch.no_grad()
+def image_change(runs: Sequence[Run], dataset: BaseDataset) -> float | None:
+    """Measures how much training changed the resized image, on average over a variant's runs.
+
+    Returns:
+        float | None: The root mean square difference to the untrained resizer's image, in percent
+        of that image's standard deviation. None if the untrained resizer gives no image.
+    """
+    changes = [_image_change(load_model(run), dataset) for run in runs]
+    found = [change for change in changes if change is not None]
+    return statistics.mean(found) if found else None
+
+
+def _image_change(model: BaseModel, dataset: BaseDataset, images: int = 8) -> float | None:
+    if not getattr(model.data_preprocessor.resizer, 'starts_as_image', False):
+        return None
+    start = copy.deepcopy(model.data_preprocessor)
+    start.resizer.reset_parameters()
+    squares = []
+    for index in range(min(images, len(dataset))):
+        image = [dataset[index]['inputs'].to(get_device())]
+        trained, untrained = (p.resize(image)[0] for p in (model.data_preprocessor, start))
+        squares.append((trained - untrained).square().mean() / untrained.var())
+    return 100 * torch.stack(squares).mean().sqrt().item()
+
+
+def _up_to_date(comparison: Comparison) -> Results | None:
+    """The results that are written already, if they are of exactly these runs, all finished."""
+    _, runs, metric, folder = comparison
+    file = folder / 'results.json'
+    if not all(path.exists() for path in (file, folder / 'gallery' / INDEX,
+                                          *(run.result_file for run in runs))):
+        return None
+    results = read(folder)
+    variants: dict[str, list[str]] = {}
+    for run in runs:
+        variants.setdefault(run.variant, []).append(str(run.seed))
+    if (isinstance(results, Results) and results.metric == metric
+            and [(name, list(values.seeds)) for name, values in results.variants.items()]
+            == list(variants.items())
+            and all(run.result_file.stat().st_mtime <= file.stat().st_mtime for run in runs)):
+        return results
+    return None
+
+
+def _value(evaluation: Evaluation, metric: str) -> float:
+    if metric not in evaluation.metrics:
+        raise ValueError(f'the evaluation gave no {metric}: choose with --metric one of '
+                         f'{", ".join(evaluation.metrics)}')
+    return evaluation.metrics[metric]
+
+
+def _count(module: nn.Module | None) -> int | None:
+    """The number of parameters."""
+    return None if module is None else sum(p.numel() for p in module.parameters())
