@@ -82,7 +82,7 @@ def site_of(environment: Path) -> Path:
 def away(tmp_path) -> Path:
     """A user's folder, with a photograph and the results of a comparison."""
     Image.fromarray(data.chelsea()).save(tmp_path / 'cat.png')
-    shutil.copy(ROOT / 'docs/results/unet_cracks.json', tmp_path / 'results.json')
+    shutil.copy(ROOT / 'docs/results/cracks/quickstart.json', tmp_path / 'results.json')
     return tmp_path
 
 
@@ -106,19 +106,20 @@ def test_it_reports_a_comparison_away_from_any_checkout(environment, away):
 
 
 def test_it_compares_away_from_any_checkout(environment, away):
-    """A segmenter of this package's configs, on made images, for one step."""
+    """A segmenter of this package's configs, on synthetic images, for one step."""
     make_cracks(away / 'cracks', train=2, val=1, seed=0)
     text = run(environment / 'bin/dsnet-mm', 'compare', 'dsnet_mm::mini/cracks/unet_cracks.py',
                '--variants', "ours={'type': 'DownsizeNet', 'channels': 4}", '--seeds', 0,
                '--work-dir', 'out', '--cfg-options', f'data_root={away}/cracks/',
                'train_cfg.max_iters=1', 'train_cfg.val_interval=1', cwd=away)
     assert 'Reports: out/report.html' in text
-    assert list(json.loads((away / 'out/results.json').read_text())['arms']) == ['ours']
+    assert list(json.loads((away / 'out/results.json').read_text())['variants']) == ['ours']
 
 
 def test_mim_finds_tools_and_readmes(environment):
     tools = site_of(environment) / 'dsnet_mm/.mim/tools'
     assert '--launcher' in run(environment / 'bin/python', tools / 'train.py', '--help')
+    assert 'drive/unet\n' in run(environment / 'bin/python', tools / 'experiments.py', '--help')
     in_git = {path.relative_to(ROOT / 'tools') for path in (ROOT / 'tools').rglob('*')
               if path.is_file() and path.suffix != '.pyc'}
     assert {path.relative_to(tools) for path in tools.rglob('*')
