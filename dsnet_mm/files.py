@@ -1,6 +1,6 @@
-"""Writing files atomically, and checks of files before long work begins."""
+"""Files of inputs and results: found, checked before long work begins, and written atomically."""
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def atomic_write(file: str | Path) -> Iterator[Path]:
         OSError: If the file cannot be written.
     """
     file = Path(file)
-    # Libraries go by the ending, and nobody calls a file so.
+    # Libraries choose the format by the suffix.
     unfinished = file.with_name(f'{file.stem}.dsnet_mm-unfinished{file.suffix}')
     try:
         yield unfinished
@@ -36,10 +36,91 @@ def check_output(file: str | Path) -> None:
     """
     file = Path(file)
     if not file.parent.is_dir():
-        raise FileNotFoundError(f'there is no folder {file.parent} to write {file.name} into: make '
-                                'it, or give another name')
+        raise FileNotFoundError(f'there is no folder {file.parent} to write {file.name} into: '
+                                'create it, or give another path')
     if file.is_dir():
-        raise IsADirectoryError(f'{file} is a folder: give the name of a file')
+        raise IsADirectoryError(f'{file} is a folder: give the path of a file')
+
+
+def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files with these suffixes in a folder and its sub-folders, sorted."""
+    return sorted(file for file in folder.rglob('*')
+                  if file.suffix.lower() in suffixes and file.is_file())
+
+
+def find_inputs(paths: Iterable[Path], out: Path, suffixes: Collection[str]) -> dict[Path, Path]:
+    """Finds the input files of a command.
+
+    Args:
+        paths (Iterable[Path]): Files of any suffix, and folders, searched with their sub-folders.
+        out (Path): The output folder. Files in it are not taken as inputs.
+        suffixes (Collection[str]): Of the files to take from folders, as in ``'.jpg'``.
+
+    Returns:
+        dict[Path, Path]: For each input, its path relative to the given folder.
+
+    Raises:
+        FileNotFoundError: If a path does not exist, or there are no such files.
+        NotADirectoryError: If the output folder is a file.
+        ValueError: If an input folder is in the output folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f'{out} is a file: give a folder')
+    paths, found = list(paths), dict[Path, Path]()
+    for path in paths:
+        if path.is_file():
+            found[path] = Path(path.name)
+        elif not path.is_dir():
+            raise FileNotFoundError(f'{path} does not exist')
+        elif path.resolve().is_relative_to(out.resolve()):
+            raise ValueError(f'{path} is in the output folder {out}: give another --out')
+        else:
+            found.update({file: file.relative_to(path) for file in find_files(path, suffixes)
+                          if not file.resolve().is_relative_to(out.resolve())})
+    if not found:
+        raise no_files(*paths, suffixes=suffixes)
+    return found
+
+
+def no_files(*paths: Path, suffixes: Iterable[str]) -> FileNotFoundError:
+    """The error for a search without result."""
+    return FileNotFoundError(f'no images in {", ".join(map(str, paths))}: looked for '
+                             f'{" ".join(suffixes)}')
+
+
+def check_distinct(results: Mapping[Path, Path]) -> None:
+    """Checks that no two inputs have the same result.
+
+    Args:
+        results (Mapping[Path, Path]): The path of the result of each input.
+
+    Raises:
+        ValueError: If two are the same.
+    """
+    taken: dict[Path, Path] = {}
+    for source, result in results.items():
+        other = taken.setdefault(result, source)
+        if other != source:
+            raise ValueError(f'{other} and {source} would both become {result}: process them one '
+                             'after the other with another --out, or name the folder above both')
+
+
+def check_new(file: Path, inputs: Collection[Path], overwrite: bool) -> None:
+    """Checks that writing a file overwrites nothing of the user's.
+
+    Args:
+        file (Path): The file to be written.
+        inputs (Collection[Path]): Resolved paths of the inputs, which are never overwritten.
+        overwrite (bool): Other files may be overwritten.
+
+    Raises:
+        FileExistsError: If the file exists.
+        ValueError: If it is an input.
+    """
+    if file.resolve() in inputs:
+        raise ValueError(f'{file} is an input, which is never overwritten: give another output')
+    if file.exists() and not overwrite:
+        raise FileExistsError(f'{file} exists already: give --overwrite or another --out')
 
 
 def check_file(checkpoint: str | Path) -> None:
@@ -50,7 +131,7 @@ def check_file(checkpoint: str | Path) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is cut off, damaged, or no file of PyTorch.
+        ValueError: If it is truncated, damaged, or not a PyTorch file.
     """
     if '://' in str(checkpoint):
         return

@@ -1,34 +1,34 @@
 """Writes a trained resizer, alone or with the model behind it, as an ONNX file.
 
-``deploy`` writes everything from the full-size image, as bytes, to boxes or a label map in its
-pixels: see docs/deploy.md, and "dsnet-mm predict" to run it.
+"deploy" writes everything from the input image (uint8) to boxes or a label map in its pixels: see
+docs/deploy.md, and "dsnet-mm predict" to run it.
 
-The other two write parts of that. ``images`` (N, 3, H, W) is what goes in, of any number and size,
-with channels in the order the resizer was trained with: BGR, as OpenMMLab's pipelines read images.
-Values are 0 to 255, as floating-point numbers or, with --uint8, as bytes.
+The other two write parts of that. Their input is "images" (N, 3, H, W), of any number and size,
+with channels in the order with which the resizer was trained: BGR, as OpenMMLab's pipelines read
+images. Values are from 0 to 255, floating-point or, with --uint8, uint8.
 
-``resizer`` writes it alone. ``small`` (N, 3, h, w) comes out, floating-point.
+"resizer" writes the resizer alone. Its output is "small" (N, 3, h, w), floating-point.
 
-``model`` writes the config's resizer, normalisation and model. What the model's
-``forward(mode='tensor')`` returns comes out, before anything is decoded or suppressed; places are
-those of the small image (h, w):
+"model" writes the config's resizer, normalisation and model. Its outputs are those of the model's
+forward(mode='tensor'), before decoding and suppression. Coordinates are those of the resized image
+(h, w):
 
-- CenterNet: ``center_heatmap`` (N, classes, h / s, w / s), probabilities; ``wh`` and ``offset``
-  (N, 2, h / s, w / s), both x first, in cells of the map. The stride s is the model's.
-- RefineDet, for each level i: ``cls_scores_i`` (N, anchors * (classes + 1), h_i, w_i), logits with
-  the background last; ``bbox_preds_i`` (N, anchors * 4, h_i, w_i), deltas to the moved anchors;
-  ``arm_cls_scores_i`` and ``arm_bbox_preds_i`` the same of the first module, whose one class is
-  "object" and whose deltas move the anchors.
-- DETR: ``cls_scores`` (layers, N, queries, classes + 1), logits with the background last;
-  ``bbox_preds`` (layers, N, queries, 4), centre x, centre y, width and height in shares of the
-  small image. The last layer's are the result.
-- DeepLabv3+ and other segmenters: ``seg_logits`` (N, classes, h / s, w / s).
-- Other models: ``output_0``, ``output_1``, ..., as they come.
+- CenterNet: center_heatmap (N, classes, h / s, w / s), probabilities; wh and offset
+  (N, 2, h / s, w / s), x before y, in cells of the map. s is the model's stride.
+- RefineDet, for each level i: cls_scores_i (N, anchors * (classes + 1), h_i, w_i), logits with the
+  background last; bbox_preds_i (N, anchors * 4, h_i, w_i), deltas to the refined anchors;
+  arm_cls_scores_i and arm_bbox_preds_i, the same of the anchor refinement module, with the one
+  class "object" and the deltas that refine the anchors.
+- DETR: cls_scores (layers, N, queries, classes + 1), logits with the background last; bbox_preds
+  (layers, N, queries, 4), centre x, centre y, width and height relative to the resized image. The
+  last layer has the result.
+- DeepLabv3+ and other segmenters: seg_logits (N, classes, h / s, w / s).
+- Other models: output_0, output_1 and so on, in the model's order.
 
-The file is checked in onnxruntime against PyTorch at several sizes, and not written where any
-output differs by more than 1e-4 of its range. Needs ``pip install '.[export]'`` and a
-PyTorch newer than 2.9; for deformable convolution, as in CenterNet, an onnxruntime newer than 1.23,
-which Python 3.10 does not have, and no compiled operators in mmcv.
+The file is compared in onnxruntime with PyTorch at several sizes, and not written where an output
+differs by more than 1e-4 of its range. Requires pip install '.[export]' and PyTorch newer than 2.9;
+for deformable convolution, as in CenterNet, also onnxruntime newer than 1.23, which does not exist
+for Python 3.10, and an mmcv without compiled operators.
 """
 import argparse
 from collections.abc import Callable
@@ -36,10 +36,11 @@ from pathlib import Path
 
 from dsnet_mm.config import load_config
 from dsnet_mm.deploy.errors import CannotExport
-from dsnet_mm.deploy.export import images as checked
-from dsnet_mm.deploy.export import parts
 from dsnet_mm.deploy.export.graph import build_graph
-from dsnet_mm.deploy.export.writer import OPSET, export
+from dsnet_mm.deploy.export.parts import RawGraph, ResizerGraph, own_raw_outputs, write_part
+from dsnet_mm.deploy.export.sample_images import load_images, synthetic_images
+from dsnet_mm.deploy.export.translation import CAN_EXPORT
+from dsnet_mm.deploy.export.writer import OPSET, write_onnx
 from dsnet_mm.deploy.runtime.metadata import LAYOUTS, ORDERS
 from dsnet_mm.engine.loading import load_model, load_resizer
 from dsnet_mm.files import check_output
@@ -50,65 +51,52 @@ import torch
 from mmengine.config import DictAction
 from torch import nn
 
-CAN_EXPORT = hasattr(getattr(torch.onnx, 'ONNXProgram', None), 'rename_axes')
 
-
-def build_resizer(args: argparse.Namespace) -> tuple[parts.Resizing, Callable]:
+def build_resizer(args: argparse.Namespace) -> tuple[ResizerGraph, Callable]:
     size = OutputSize(args.size, args.scale)
     net: nn.Module
     if args.config is None:
         net = ConvexResizer.from_pretrained(args.weights)
     else:
         cfg = load_config(args.config, args.cfg_options)
-        try:
-            net = load_resizer(cfg.model.data_preprocessor.get('resizer') or {}, args.weights)
-        except ValueError as error:
-            raise SystemExit(str(error)) from error
-    check_size(size)
-    return parts.Resizing(net, size), lambda images: net(images, size(*images.shape[-2:]))
+        net = load_resizer(cfg.model.data_preprocessor.get('resizer') or {}, args.weights)
+    return ResizerGraph(net, size), lambda images: net(images, size(*images.shape[-2:]))
 
 
-def build_pipeline(args: argparse.Namespace) -> tuple[parts.Pipeline, Callable]:
+def build_model(args: argparse.Namespace) -> tuple[RawGraph, Callable]:
     model = load_model(load_config(args.config, args.cfg_options), args.checkpoint)
     preprocessor = model.data_preprocessor
     if not isinstance(preprocessor, DownsizeMixin):
         raise SystemExit(f'{args.config} has no resizer: add model.data_preprocessor to it, as in '
                          'the README')
-    check_size(preprocessor.output_size)
+    if preprocessor.output_size.short_edge is not None:
+        raise CannotExport(f'{preprocessor.output_size}',
+                           'set short_edge=None and scale or target_size')
     if getattr(preprocessor, 'test_cfg', None):
-        raise SystemExit('padding at test cannot be exported: set '
-                         'model.data_preprocessor.test_cfg=None')
-    return parts.Pipeline(model), lambda images: parts.predict(model, images)
+        raise CannotExport('padding at test time', 'set model.data_preprocessor.test_cfg=None')
+    return RawGraph(model), lambda images: own_raw_outputs(model, images)
 
 
-def deploy(args: argparse.Namespace) -> None:
+def export_deploy(args: argparse.Namespace) -> None:
     check_output(args.out)
     cfg = load_config(args.config, args.cfg_options)
     model = load_model(cfg, args.checkpoint)
     size = tuple(args.size) if args.size else None
     graph = build_graph(model, cfg, args.layout, args.channel_order, args.boxes, args.scores)
     if args.images is None:
-        images = checked.make(size)
-        print('to be checked on made images: give --images for real ones')
+        images = synthetic_images(size)
+        print('checked on synthetic images: give --images for real ones')
     else:
-        images = checked.load(args.images, 6, size)
-        print(f'to be checked on images of {args.images}')
-    export(graph, cfg, args.out, images, size, args.opset, model.dataset_meta, args.fp16)
+        images = load_images(args.images, 6, size)
+        print(f'checked on images in {args.images}')
+    write_onnx(graph, cfg, args.out, images, size, args.opset, model.dataset_meta, args.fp16)
 
 
 def export_part(args: argparse.Namespace) -> None:
     check_output(args.out)
     graph, reference = args.build(args)
     graph.eval().requires_grad_(False)
-    parts.export(graph, reference, args.out, torch.uint8 if args.uint8 else torch.float32)
-
-
-def check_size(size: OutputSize) -> None:
-    """Raises:
-        CannotExport: If one graph cannot serve all sizes of images.
-    """
-    if size.short_edge is not None:
-        raise CannotExport(str(size), 'set short_edge=None and scale or target_size')
+    write_part(graph, reference, args.out, torch.uint8 if args.uint8 else torch.float32)
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -122,37 +110,39 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     resizer.add_argument('--config', help="the model's config")
     size = resizer.add_mutually_exclusive_group(required=True)
     size.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
-                      help='pixels of every small image')
+                      help='height and width of the resized image in pixels')
     size.add_argument('--scale', type=float, help='factor for both sides')
     resizer.set_defaults(build=build_resizer)
-    model = commands.add_parser('model', help='the resizer and the model behind it')
+    model = commands.add_parser('model', help='the resizer and the model, without decoding')
     model.add_argument('config')
     model.add_argument('checkpoint')
-    model.set_defaults(build=build_pipeline)
-    whole = commands.add_parser('deploy', help='full-size image in, boxes or label map out')
-    whole.add_argument('config')
-    whole.add_argument('checkpoint')
-    whole.set_defaults(run=deploy)
-    for command in (resizer, model, whole):
+    model.set_defaults(build=build_model)
+    deploy = commands.add_parser('deploy', help='from the input image to boxes or a label map')
+    deploy.add_argument('config')
+    deploy.add_argument('checkpoint')
+    deploy.set_defaults(run=export_deploy)
+    for command in (resizer, model, deploy):
         command.add_argument('out', type=Path, metavar='OUT.onnx')
         command.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                              help='settings to override')
     for command in (resizer, model):
-        command.add_argument('--uint8', action='store_true', help='images are bytes')
+        command.add_argument('--uint8', action='store_true', help='the input is uint8')
         command.set_defaults(run=export_part)
-    whole.add_argument('--images', type=Path, metavar='DIR',
-                       help='check the file on these (default: on made images)')
-    whole.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
-                       help='pixels of every full-size image (default: any)')
-    whole.add_argument('--layout', choices=LAYOUTS, default='nhwc', help='of the images')
-    whole.add_argument('--channel-order', choices=ORDERS, default='bgr', help='of the images')
-    whole.add_argument('--boxes', type=int, metavar='K',
-                       help="so many of an image (default: the config's max_per_img, or 300)")
-    whole.add_argument('--scores', action='store_true',
-                       help="return a segmenter's scores at low size as well")
-    whole.add_argument('--fp16', action='store_true',
-                       help='the model behind the resizer in 16-bit numbers')
-    whole.add_argument('--opset', type=int, default=OPSET, help=f'of ONNX (default: {OPSET})')
+    deploy.add_argument('--images', type=Path, metavar='DIR',
+                        help='check the file on these images (default: synthetic images)')
+    deploy.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
+                        help='height and width of every input image in pixels (default: any)')
+    deploy.add_argument('--layout', choices=LAYOUTS, default='nhwc',
+                        help='of the input (default: %(default)s)')
+    deploy.add_argument('--channel-order', choices=ORDERS, default='bgr',
+                        help='of the input (default: %(default)s)')
+    deploy.add_argument('--boxes', type=int, metavar='K', help='number of boxes that a detector '
+                        "returns (default: the config's max_per_img, or 300)")
+    deploy.add_argument('--scores', action='store_true',
+                        help="return also a segmenter's logits, at the size of the resized image")
+    deploy.add_argument('--fp16', action='store_true',
+                        help='the model behind the resizer computes in float16')
+    deploy.add_argument('--opset', type=int, default=OPSET, help='of ONNX (default: %(default)s)')
     args = parser.parse_args(arguments)
     if getattr(args, 'size', None) is not None and min(args.size) < 1:
         parser.error(f'--size must be positive numbers of pixels, got {args.size}')

@@ -1,29 +1,25 @@
-"""``dsnet-mm predict``: an exported file on images and videos.
-
-Needs onnxruntime, numpy, OpenCV and rich; no PyTorch.
-"""
+"""``dsnet-mm predict``: runs an exported file on images and videos, without PyTorch."""
 import argparse
 from pathlib import Path
 
-from dsnet_mm.deploy.runtime.images import find
-from dsnet_mm.deploy.runtime.predict import Results
+from dsnet_mm.deploy.runtime.images import find_media
+from dsnet_mm.deploy.runtime.results import ResultWriter
 from dsnet_mm.deploy.runtime.session import Session
 
 from rich.console import Console
 from rich.progress import Progress
 
 EPILOG = """\
-Folders are searched with their sub-folders, which --out gets as well. Of every image and video OUT
-gets a drawn one in drawn/, and besides
+Folders are searched with their sub-folders, whose structure is kept in DIR. DIR gets every image
+and video with the results drawn on it, in drawn/, and
 
-- of a detector results.json: COCO's layout of results, a list of {"image_id", "category_id",
-  "bbox": [x, y, width, height], "score"}, where category_id is the label, from 0 on, image_id
-  counts images and frames from 0 on, and "file_name" and, in videos, "frame" say which one it is;
-- of a segmenter labels/: a PNG file of labels for each image; for each frame in a video's folder.
+- for a detector results.json: a list of {"image_id", "category_id", "bbox": [x, y, width, height],
+  "score"} as in COCO, where category_id is the label, counted from 0, image_id counts images and
+  frames from 0, and "file_name" and, for videos, "frame" name the source;
+- for a segmenter labels/: a PNG label map of each image; those of a video's frames in a folder.
 
-Inputs are never overwritten. Files that cannot be read, and outputs that exist already, are left
-as they are, listed at the end, and make the exit status 1. After Ctrl-C there are the results of
-what was predicted until then.
+Inputs are never overwritten. Files that cannot be read and results that exist are skipped, listed
+at the end, and make the exit status 1. Ctrl-C keeps the results so far.
 """
 
 
@@ -41,8 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f'--score-thr must be from 0 to 1, got {args.score_thr}')
     try:
         session = Session(args.model, args.threads)
-        inputs = find(args.inputs, args.out)
-        results = Results(session, inputs, args.out, args.score_thr, args.overwrite)
+        inputs = find_media(args.inputs, args.out)
+        results = ResultWriter(session, inputs, args.out, args.score_thr, args.overwrite)
     except (OSError, ValueError) as error:
         parser.error(str(error))
 
@@ -71,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         'dsnet-mm predict', epilog=EPILOG,
-        description='Finds boxes or labels in images and videos with an exported file.',
+        description='Runs an exported file on images and videos.',
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model', type=Path, metavar='model.onnx',
                         help='written by "dsnet-mm export deploy"')
@@ -80,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='output folder')
     parser.add_argument('--score-thr', type=float, default=0.3,
                         help='boxes with a smaller score are not drawn (default: 0.3)')
-    parser.add_argument('--threads', type=int, default=0, help='of onnxruntime (default: cores)')
-    parser.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
+    parser.add_argument('--threads', type=int, default=0,
+                        help='of onnxruntime (default: one per core)')
+    parser.add_argument('--overwrite', action='store_true', help='replace existing results')
     return parser

@@ -2,20 +2,19 @@
 import argparse
 from pathlib import Path
 
-from dsnet_mm.deploy.export.images import pick
-from dsnet_mm.deploy.export.quantize import quantize
+from dsnet_mm.deploy.export.precision import quantize
+from dsnet_mm.deploy.runtime.images import pick_images
 
 from rich.console import Console
 from rich.progress import Progress
 
-NUMBER = 100  # of images
 DESCRIPTION = """\
-Writes an exported file once more, with 8-bit numbers in the model behind the resizer.
+Writes a copy of an exported file whose model behind the resizer computes in 8 bits.
 
-Convolutions and matrix products and what lies between them compute on unsigned 8-bit activations,
-whose ranges are those seen on IMAGES, and signed 8-bit weights, of a scale for each output channel:
-onnxruntime's static quantisation, QDQ. Resizing, normalisation, decoding, suppression and the way
-to full size stay in single precision. What is lost, "dsnet-mm evaluate" measures.
+onnxruntime's static quantisation (QDQ) gives convolutions, matrix products and the operators
+between them unsigned 8-bit activations, whose ranges are measured on IMAGES, and signed 8-bit
+weights with a scale for each output channel. Resizing, normalisation, decoding, suppression and
+scaling to the size of the input image stay in float32. "dsnet-mm evaluate" measures the loss.
 """
 
 
@@ -26,16 +25,16 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('model', type=Path, metavar='model.onnx',
                         help='written by "dsnet-mm export deploy"')
     parser.add_argument('images', type=Path, metavar='IMAGES',
-                        help='folder of images, of which the ranges of the activations are taken')
+                        help='folder of images on which the ranges of activations are measured')
     parser.add_argument('out', type=Path, metavar='OUT.onnx', help='the new file')
-    parser.add_argument('--number', type=int, default=NUMBER,
-                        help='of images that are used (default: %(default)s, or all)')
+    parser.add_argument('--number', type=int, default=100,
+                        help='largest number of images to use (default: %(default)s)')
     parser.add_argument('--reduce-range', action='store_true',
-                        help='weights of 7 bits: for x86 processors without VNNI instructions, '
-                        'whose sums of 8-bit products overflow')
+                        help='7-bit weights, for x86 processors without VNNI instructions, where '
+                        'sums of 8-bit products overflow')
     args = parser.parse_args(arguments)
     if args.number < 1:
-        parser.error('--number must be positive')
+        parser.error(f'--number must be positive, got {args.number}')
     return args
 
 
@@ -43,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs ``dsnet-mm quantize``, and returns the exit status."""
     args = parse_args(arguments)
     try:
-        files = pick(args.images, args.number)
+        files = pick_images(args.images, args.number)
         with Progress(console=Console(stderr=True)) as progress:
             task = progress.add_task('Calibrating', total=len(files))
             quantize(args.model, files, args.out, args.reduce_range,

@@ -1,6 +1,7 @@
-"""One ONNX file from the input image to boxes or a label map.
+"""Deployment: one ONNX file from the input image to boxes or a label map.
 
-``export/`` writes the file and checks it, with what ``decoders/`` knows of each family of
-detectors; both need PyTorch and OpenMMLab's packages. ``runtime/`` runs the file, and needs
-onnxruntime, numpy and OpenCV alone.
+- ``export/`` writes and checks the file; needs PyTorch and OpenMMLab's packages.
+- ``decoders/`` turns the raw outputs of detectors into boxes; the functions are part of the file.
+- ``runtime/`` runs the file; needs only onnxruntime, NumPy and OpenCV.
+- ``evaluation.py`` measures the file with the metrics of its config.
 """

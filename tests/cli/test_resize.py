@@ -1,4 +1,4 @@
-"""The command line: python -m dsnet_mm.cli.resize."""
+"""dsnet-mm resize."""
 import shutil
 import subprocess
 import sys

@@ -85,7 +85,7 @@ def evaluate(model: BaseModel, cfg: Config, results: Path) -> tuple[dict, dict]:
     """The metrics of the config's test on what a model predicts, and on what a file did.
 
     Args:
-        results (Path): The output folder of ``dsnet_mm.deploy.runtime.predict``.
+        results (Path): The output folder of ``dsnet-mm predict``.
     """
     data = DATASETS.build(cfg.test_dataloader.dataset)
     metrics = [METRICS.build(cfg.test_evaluator) for _ in range(2)]
@@ -123,10 +123,10 @@ def _replaced(sample: BaseDataElement, results: Path, boxes: list | None) -> Bas
 
 
 def predict(file: Path, images: list[str], out: Path) -> None:
-    """Runs ``dsnet_mm.deploy.runtime.predict`` where there is no PyTorch."""
+    """Runs ``dsnet-mm predict`` where there is no PyTorch."""
     code = ("import sys\nfor name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', "
             "'mmseg'): sys.modules[name] = None\n"
-            'from dsnet_mm.deploy.runtime.predict import main\nsys.exit(main())')
+            'from dsnet_mm.cli.predict import main\nsys.exit(main())')
     result = subprocess.run([sys.executable, '-c', code, str(file), *images, '--out', str(out)],
                             capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -3,15 +3,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
-from dsnet_mm.cli.evaluate import build_dataset
-from dsnet_mm.cli.evaluate import evaluate as measured
 from dsnet_mm.config import load_config
 from dsnet_mm.deploy.errors import Disagrees
-from dsnet_mm.deploy.export import images
-from dsnet_mm.deploy.export import writer as module
+from dsnet_mm.deploy.evaluation import build_dataset
+from dsnet_mm.deploy.evaluation import evaluate as measured
+from dsnet_mm.deploy.export import writer
 from dsnet_mm.deploy.export.graph import build_graph
-from dsnet_mm.deploy.export.quantize import quantize
-from dsnet_mm.deploy.export.writer import export
+from dsnet_mm.deploy.export.precision import quantize
+from dsnet_mm.deploy.export.sample_images import synthetic_images
+from dsnet_mm.deploy.export.writer import write_onnx
 from dsnet_mm.deploy.runtime.session import Session
 
 import cv2
@@ -74,7 +74,7 @@ def test_file_is_as_good_as_the_model(config, data_set, folder, steps, metric, l
     'deeplabv3plus_camvid', 'spnet_camvid'])
 def test_the_papers_pipelines(config, tmp_path):
     model, cfg = build(config)
-    export(build_graph(model, cfg), cfg, tmp_path / 'model.onnx', images.make())
+    write_onnx(build_graph(model, cfg), cfg, tmp_path / 'model.onnx', synthetic_images())
     assert Session(tmp_path / 'model.onnx').metadata.size is None
 
 
@@ -88,12 +88,12 @@ def test_guided_head(size, density, trained, tmp_path):
     if not trained:
         model.decode_head.upsampling.reset_parameters()
     graph = build_graph(model, cfg, scores=True)
-    seen = list(images.make(size))
+    seen = list(synthetic_images(size))
     for image in seen:
         image[:50, :70] = 0  # as a letterbox: no contrast, no brightness
-    export(graph, cfg, tmp_path / 'model.onnx', seen, size)
+    write_onnx(graph, cfg, tmp_path / 'model.onnx', seen, size)
     session = Session(tmp_path / 'model.onnx', threads=1)
-    found = session(next(images.make((130, 160))))
+    found = session(next(synthetic_images((130, 160))))
     assert found['labels'].shape == (130, 160) and found['scores'].shape == (2, 40, 48)
     assert session.session.get_inputs()[0].shape == ['batch', *(size or ('height', 'width')), 3]
 
@@ -104,22 +104,22 @@ def test_one_size(tmp_path, monkeypatch):
                                        'model.data_preprocessor.short_edge': 90})
     graph = build_graph(model, cfg, 'nchw', 'rgb', scores=True)
     size, file = (210, 160), tmp_path / 'model.onnx'
-    monkeypatch.setattr(module, 'trace', cache(module.trace))  # once is enough
-    metadata = export(graph, cfg, file, images.make(size), size, opset=18)
+    monkeypatch.setattr(writer, 'trace', cache(writer.trace))  # once is enough
+    metadata = write_onnx(graph, cfg, file, synthetic_images(size), size, opset=18)
     assert metadata.classes == ['background', 'crack'] and metadata.palette[1] == [255, 60, 60]
     assert metadata.size == [210, 160] and metadata.resized == 'short_edge=90'
     session = Session(file, threads=1)
     assert session.metadata == metadata
     assert session.session.get_inputs()[0].shape == ['batch', 3, 210, 160]
-    found = session(next(images.make(size)))
+    found = session(next(synthetic_images(size)))
     assert found['labels'].shape == size and found['scores'].shape == (2, 118, 90)
     with pytest.raises(ValueError, match='takes images of 210x160 pixels'):
         session(np.zeros((211, 160, 3), np.uint8))
 
-    [image] = list(images.make(size))[:1]
+    [image] = list(synthetic_images(size))[:1]
     half, eight = tmp_path / 'half.onnx', tmp_path / 'eight.onnx'
-    assert export(graph, cfg, half, images.make(size), size, opset=18, half=True) == replace(
-        metadata, precision='float16')
+    described = write_onnx(graph, cfg, half, synthetic_images(size), size, opset=18, half=True)
+    assert described == replace(metadata, precision='float16')
     cv2.imwrite(str(tmp_path / 'image.png'), image)
     quantize(file, [tmp_path / 'image.png'], eight)
     for path, share in ((half, 0.99), (eight, 0.9)):
@@ -133,8 +133,8 @@ def test_one_size(tmp_path, monkeypatch):
     def wrong() -> Iterator[np.ndarray]:
         with torch.no_grad():  # the model is another one by the time of the check
             model.decode_head.conv_seg.bias[1] += 1
-        yield from images.make(size)
+        yield from synthetic_images(size)
 
     with pytest.raises(Disagrees, match='not written: on image 0 of 210x160 pixels .* of the pix'):
-        export(graph, cfg, tmp_path / 'wrong.onnx', wrong(), size, opset=18)
+        write_onnx(graph, cfg, tmp_path / 'wrong.onnx', wrong(), size, opset=18)
     assert [each.name for each in tmp_path.iterdir()] == ['model.onnx']

@@ -1,4 +1,4 @@
-"""dsnet-mm evaluate: what cannot be measured; tests/deploy/test_deploy.py compares its numbers."""
+"""dsnet-mm evaluate: errors; tests/deploy/test_deploy.py compares its numbers."""
 from dsnet_mm.cli import evaluate as tool
 
 import pytest
@@ -7,7 +7,7 @@ from written import write
 
 def test_a_file_of_other_classes(data_root, tmp_path):
     file = write(tmp_path / 'model.onnx')
-    with pytest.raises(SystemExit, match=r"the file knows the classes \['a', 'b', 'c', 'd'\], the"):
+    with pytest.raises(SystemExit, match=r"the file has the classes \['a', 'b', 'c', 'd'\], the"):
         tool.main(['configs/mini/drive/unet_drive.py', str(file), '--cfg-options',
                    f'data_root={data_root / "drive"}'])
 

@@ -1,7 +1,7 @@
 """A small exported segmenter, written by hand."""
 from pathlib import Path
 
-from dsnet_mm.deploy.export.scopes import KEY
+from dsnet_mm.deploy.export.precision import SCOPES
 from dsnet_mm.deploy.runtime.metadata import Metadata
 
 import numpy as np
@@ -29,7 +29,7 @@ segmenter (uint8[batch, height, width, 3] images)
   best = ArgMax<axis = 1, keepdims = 0>(scores)
   labels = Cast<to = 2>(best) }
 """
-SCOPES = {
+MODULES = {
     'small': "['', 'model.data_preprocessor', 'model.data_preprocessor.resizer', 'conv2d']",
     'map': "['', 'model', 'model.backbone', 'model.backbone.conv', 'conv2d']",
     **dict.fromkeys(('active', 'shape', 'numbers', 'size', 'same'),
@@ -55,7 +55,7 @@ def write(file: Path, scopes: bool = True, **changes: object) -> Path:
     for node in model.graph.node:
         [node.name] = node.output
         if scopes:
-            node.metadata_props.add(key=KEY, value=SCOPES.get(node.name, "['', 'other']"))
+            node.metadata_props.add(key=SCOPES, value=MODULES.get(node.name, "['', 'other']"))
     onnx.helper.set_model_props(model, {'mine': 'kept',
                                         **Metadata(**{**META, **changes}).to_properties()})
     onnx.save(onnx.shape_inference.infer_shapes(model), file)

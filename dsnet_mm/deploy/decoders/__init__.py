@@ -1,1 +1,1 @@
-"""From the outputs of each family of detectors to boxes, as a graph."""
+"""From the raw outputs of each family of detectors to boxes, as traceable functions."""

@@ -1,5 +1,4 @@
-"""Decoding of two-stage detectors: the RPN's proposals, pooling, and the boxes of the second
-stage."""
+"""Decoding of two-stage detectors: proposals of the RPN, RoI pooling, boxes of the second stage."""
 from collections.abc import Sequence
 
 from dsnet_mm.deploy.decoders import dense
@@ -14,38 +13,34 @@ from torch import Tensor
 
 
 def propose(model: TwoStageDetector, frame: Frame) -> tuple[Sequence[Tensor], Candidates]:
-    """The feature maps, and the proposals as ``RPNHead.predict`` finds them.
-
-    Args:
-        model (TwoStageDetector): The model.
-        frame (Frame): What it saw.
+    """The feature maps, and the proposals that ``RPNHead.predict`` finds.
 
     Returns:
         tuple[Sequence[Tensor], Candidates]: The maps, and ``test_cfg.rpn.max_per_img`` boxes in
-        pixels of the resized image; where there are fewer, padded as by ``Candidates.pick``.
+        pixels of the resized image, padded as by ``Candidates.pick``.
     """
     head = model.rpn_head
-    features = model.extract_feat(frame.inputs)
+    features = model.extract_feat(frame.batch)
     levels = [Candidates(boxes, scores, torch.full_like(labels, level))  # suppressed by level
               for level, (boxes, scores, labels) in enumerate(
-                  dense.levels(head, head(features), frame))]
-    return features, dense.finish(head, frame._replace(full=frame.small), levels,
+                  dense.select_by_level(head, head(features), frame))]
+    return features, dense.finish(head, frame._replace(image_size=frame.resized_size), levels,
                                   head.test_cfg['max_per_img'])
 
 
 def decode(head: StandardRoIHead, outputs: tuple[Sequence[Tensor], Candidates], frame: Frame,
            number: int) -> Candidates:
-    """Boxes of the full-size image, as ``StandardRoIHead.predict`` finds them.
+    """The boxes that ``StandardRoIHead.predict`` finds, in pixels of the input image.
 
     Args:
         head (StandardRoIHead): The head.
         outputs (tuple): Of :func:`propose`.
-        frame (Frame): What the model saw.
-        number (int): How many to keep at most.
+        frame (Frame): The input of the model.
+        number (int): The largest number of boxes.
 
     Raises:
-        CannotExport: If the head has masks or activations of its own, another pooling, or another
-            suppression.
+        CannotExport: If the head has masks or a loss with its own activation, or pooling or
+            suppression are of another type.
     """
     if head.with_mask:
         raise CannotExport(f'the masks of {type(head.mask_head).__name__}')
@@ -60,11 +55,11 @@ def decode(head: StandardRoIHead, outputs: tuple[Sequence[Tensor], Candidates], 
     logits, deltas = box_head(pooled)
     classes = box_head.num_classes
     scores = logits.softmax(dim=-1)[..., :-1].reshape(images, count, classes)
-    alive = (proposals.labels >= 0)[..., None] & (scores > head.test_cfg['score_thr'])
+    valid = (proposals.labels >= 0)[..., None] & (scores > head.test_cfg['score_thr'])
     boxes = box_head.bbox_coder.decode(proposals.boxes.flatten(0, 1), deltas,
-                                       max_shape=frame.small)
+                                       max_shape=frame.resized_size)
     boxes = boxes.reshape(images, count, -1, 4).expand(-1, -1, classes, -1)
     labels = torch.arange(classes, device=boxes.device).expand(images, count, -1)
-    found = Candidates(frame.to_full(boxes.flatten(1, 2)), scores.where(alive, 0).flatten(1),
-                       labels.flatten(1))
-    return suppress(found, head.test_cfg['nms'], number)
+    candidates = Candidates(frame.to_image(boxes.flatten(1, 2)), scores.where(valid, 0).flatten(1),
+                            labels.flatten(1))
+    return suppress(candidates, head.test_cfg['nms'], number)

@@ -1,10 +1,11 @@
-"""The resizer alone, or resizer and model before decoding, as an ONNX graph."""
+"""The resizer alone, or resizer and model before decoding, as an ONNX file."""
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dsnet_mm.deploy.decoders.frame import raw_outputs
 from dsnet_mm.deploy.errors import Disagrees
-from dsnet_mm.deploy.export.framing import prepare
+from dsnet_mm.deploy.export.preprocessing import normalize_and_pad
 from dsnet_mm.deploy.export.translation import to_onnx
 from dsnet_mm.files import atomic_write
 from dsnet_mm.resizers import OutputSize
@@ -25,7 +26,7 @@ OUTPUTS = {
 }
 
 
-class Resizing(nn.Module):
+class ResizerGraph(nn.Module):
     """A resizer as a function of images alone."""
     names: Sequence[str] = ('small', )
 
@@ -37,22 +38,17 @@ class Resizing(nn.Module):
         return self.resizer(images, self.output_size(*images.shape[-2:]))
 
 
-class Pipeline(nn.Module):
-    """A model behind its preprocessor, for images of one size, as a function that can be traced.
-
-    The preprocessor's own forward takes data samples and walks through the batch.
-    """
+class RawGraph(nn.Module):
+    """Resizer, normalisation, padding and model, up to the raw outputs, as a traceable function."""
 
     def __init__(self, model: BaseModel) -> None:
         super().__init__()
         self.model = model
-        # DETR asks whether there is padding.
-        self.sample = BaseDataElement(metainfo=dict(img_shape=(1, 1), batch_input_shape=(1, 1)))
 
     @property
     def names(self) -> Sequence[str]:
         """Names of the outputs."""
-        outputs = predict(self.model, 128 * torch.ones(1, 3, 128, 128))
+        outputs = self(128 * torch.ones(1, 3, 128, 128))
         if isinstance(outputs, Tensor):
             return ['seg_logits']
         kinds = OUTPUTS.get(type(getattr(self.model, 'bbox_head', None)).__name__)
@@ -62,14 +58,13 @@ class Pipeline(nn.Module):
             names += [kind] if number == 1 else [f'{kind}_{i}' for i in range(number)]
         return names
 
-    def forward(self, images: Tensor) -> object:
+    def forward(self, images: Tensor) -> Any:
         preprocessor = self.model.data_preprocessor
-        small = prepare(preprocessor, preprocessor.resize(images))
-        return self.model(small, [self.sample], mode='tensor')
+        return raw_outputs(self.model, normalize_and_pad(preprocessor, preprocessor.resize(images)))
 
 
-def predict(model: BaseModel, images: Tensor) -> Any:
-    """The model's outputs for images (N, 3, H, W), by its own preprocessor and forward."""
+def own_raw_outputs(model: BaseModel, images: Tensor) -> Any:
+    """The raw outputs for images (N, 3, H, W), by the model's own preprocessor and forward."""
     size = tuple(images.shape[-2:])
     meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     samples = [BaseDataElement(metainfo=meta) for _ in images]
@@ -77,49 +72,49 @@ def predict(model: BaseModel, images: Tensor) -> Any:
     return model(data['inputs'], data['data_samples'], mode='tensor')
 
 
-def export(graph: Resizing | Pipeline, reference: Callable[[Tensor], object], out: Path,
-           dtype: torch.dtype) -> None:
-    """Writes a graph that agrees with a reference.
+def write_part(graph: ResizerGraph | RawGraph, reference: Callable[[Tensor], object], out: Path,
+               dtype: torch.dtype) -> None:
+    """Writes a graph, and checks it.
 
     Args:
-        graph (Resizing | Pipeline): From images (N, 3, H, W) to tensors called ``graph.names``.
-        reference (Callable): Computes the same in another way.
+        graph (ResizerGraph | RawGraph): From images (N, 3, H, W) to the outputs ``graph.names``.
+        reference (Callable): Computes the same outputs in another way.
         out (Path): The file.
         dtype (torch.dtype): Of the images.
 
     Raises:
-        Disagrees: If it does not agree. There is no file then.
+        Disagrees: If the file disagrees with the reference. It is not written then.
     """
     images = torch.zeros(2, 3, 200, 240, dtype=dtype)
     axes = {0: 'batch', 2: 'height', 3: 'width'}
-    anything = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
-    exported = torch.export.export(graph, (images, ), dynamic_shapes=(anything, ), strict=True)
-    # 20: deformable convolution came with 19.
+    dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
+    exported = torch.export.export(graph, (images, ), dynamic_shapes=(dynamic, ), strict=True)
+    # 20: deformable convolution needs 19.
     program = to_onnx(exported, graph.names, axes, opset=20)
     with atomic_write(out) as unchecked:
         program.save(unchecked, external_data=False)
         for number, height, width in SIZES:
             images = torch.randint(256, (number, 3, height, width)).to(dtype)
-            images[0, :, :height // 4, :width // 4] = 0  # black, where contrast is zero
-            check(unchecked, reference, images)
+            images[0, :, :height // 4, :width // 4] = 0  # black, without contrast
+            check_part(unchecked, reference, images)
 
 
-def check(file: Path, reference: Callable[[Tensor], object], images: Tensor) -> None:
-    """Compares a file in onnxruntime with its reference.
+def check_part(file: Path, reference: Callable[[Tensor], object], images: Tensor) -> None:
+    """Checks that a file in onnxruntime agrees with a reference.
 
     Args:
-        file (Path): The graph.
-        reference (Callable): What it must compute.
-        images (Tensor): (N, 3, H, W), to compare on.
+        file (Path): The file.
+        reference (Callable): Computes the expected outputs.
+        images (Tensor): (N, 3, H, W).
 
     Raises:
-        Disagrees: If an output has another shape or other values.
+        Disagrees: If an output has another shape, or differs by more than 1e-4 of its range.
     """
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     names = [output.name for output in session.get_outputs()]
     outputs = session.run(names, {'images': images.numpy()})
-    found = tree_flatten(reference(images))[0]
-    for name, value, expected in zip(names, outputs, found, strict=True):
+    for name, value, expected in zip(names, outputs, tree_flatten(reference(images))[0],
+                                     strict=True):
         value, limit = torch.from_numpy(value), TOLERANCE * (expected.max() - expected.min())
         if value.shape != expected.shape:
             what = f'{tuple(value.shape)} instead of {tuple(expected.shape)}'

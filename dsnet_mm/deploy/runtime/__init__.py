@@ -1,1 +1,1 @@
-"""Runs an exported file: onnxruntime, numpy and OpenCV alone."""
+"""Runs exported files; needs only onnxruntime, NumPy and OpenCV."""

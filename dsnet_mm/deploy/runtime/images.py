@@ -1,6 +1,8 @@
-"""Reading images and videos, and where their results go; needs no PyTorch."""
+"""Reading images and videos with OpenCV."""
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from dsnet_mm.files import check_distinct, find_files, find_inputs, no_files
 
 import cv2
 import numpy as np
@@ -10,7 +12,7 @@ VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm')
 
 
 def read_image(file: Path) -> np.ndarray:
-    """An image (H, W, 3), unsigned 8-bit, BGR, as mmcv reads it.
+    """Reads an image (H, W, 3), uint8, BGR, as mmcv does.
 
     Raises:
         OSError: If it cannot be read.
@@ -19,15 +21,15 @@ def read_image(file: Path) -> np.ndarray:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         raise OSError(f'{file} is no image that OpenCV reads')
-    if file.suffix.lower() in ('.tif', '.tiff'):  # others hold integers
-        kind = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED)).dtype
-        if kind.kind != 'u':
-            raise OSError(f'{file} holds {kind} numbers: save it with 8 or 16 bits, unsigned')
+    if file.suffix.lower() in ('.tif', '.tiff'):  # only TIFF may hold floating-point numbers
+        dtype = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED)).dtype
+        if dtype.kind != 'u':
+            raise OSError(f'{file} holds {dtype} values: save it as uint8 or uint16')
     return image
 
 
 class Video:
-    """The frames (H, W, 3) of a video, unsigned 8-bit, BGR.
+    """The frames (H, W, 3) of a video, uint8, BGR.
 
     Args:
         file (Path): The video.
@@ -45,62 +47,53 @@ class Video:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         while True:
-            there, frame = self.capture.read()
-            if not there:
+            success, frame = self.capture.read()
+            if not success:
                 break
             yield frame
         self.capture.release()
 
 
-def find(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
-    """The images and videos at some paths, each with its name below the output folder.
+def is_video(file: Path) -> bool:
+    """Whether a file is a video, by its suffix."""
+    return file.suffix.lower() in VIDEOS
 
-    Args:
-        inputs (Iterable[Path]): Files, and folders, which are searched with their sub-folders.
-        out (Path): The output folder. What lies in it is no input.
+
+def find_media(paths: Iterable[Path], out: Path) -> dict[Path, Path]:
+    """Finds images and videos: :func:`dsnet_mm.files.find_inputs` with their suffixes.
 
     Raises:
-        FileNotFoundError: If a path does not exist, or nothing is found.
-        NotADirectoryError: If the output folder is a file.
-        ValueError: If two inputs would have results of one name, or an input folder lies in the
-            output folder.
+        ValueError: If the results of two inputs would have the same name.
     """
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f'{out} is a file: give a folder')
-    names: dict[Path, Path] = {}
-    for path in inputs:
-        if path.is_file():
-            names[path] = Path(path.name)
-        elif path.is_dir():
-            if path.resolve().is_relative_to(out.resolve()):
-                raise ValueError(f'{path} lies in the output folder {out}: give another --out')
-            names.update({
-                file: file.relative_to(path) for file in sorted(path.rglob('*'))
-                if file.suffix.lower() in IMAGES + VIDEOS and file.is_file()
-                and not file.resolve().is_relative_to(out.resolve())})
-        else:
-            raise FileNotFoundError(f'{path} does not exist')
-    if not names:
-        raise FileNotFoundError(f'nothing in {", ".join(map(str, inputs))}: looked for '
-                                f'{" ".join(IMAGES + VIDEOS)}')
-    taken: dict[Path, Path] = {}
+    names = find_inputs(paths, out, IMAGES + VIDEOS)
+    results = {source: name.with_suffix('') for source, name in names.items()}
+    check_distinct(results)
+    # The label maps of a video's frames are in a folder with its name.
+    folders = {results[source]: source for source in names if is_video(source)}
     for source, name in names.items():
-        other = taken.setdefault(name.with_suffix(''), source)
-        _check_differ(source, other)
-    for source, name in names.items():
-        for folder in name.parents:  # a video's frames have a folder of its name
-            other = taken.get(folder, source)
-            if is_video(other):
-                _check_differ(source, other)
+        for folder in folders.keys() & set(name.parents):
+            check_distinct({folders[folder]: folder, source: folder})
     return names
 
 
-def _check_differ(source: Path, other: Path) -> None:
-    if other != source:
-        raise ValueError(f'{other} and {source} would have results of one name: predict them one '
-                         'after the other with another --out')
+def pick_images(folder: Path, number: int) -> list[Path]:
+    """Picks images of a folder and its sub-folders at equal intervals; all if it has fewer.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no image in it.
+        NotADirectoryError: If it is a file.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(f'there is no folder {folder}')
+    if not folder.is_dir():
+        raise NotADirectoryError(f'{folder} is a file: give the folder of the images')
+    files = find_files(folder, IMAGES)
+    if not files:
+        raise no_files(folder, suffixes=IMAGES)
+    number = min(number, len(files))
+    return [files[index * len(files) // number] for index in range(number)]
 
 
-def is_video(file: Path) -> bool:
-    """Whether a file is a video, by its name."""
-    return file.suffix.lower() in VIDEOS
+def fit(image: np.ndarray, size: tuple[int, int] | list[int]) -> np.ndarray:
+    """Resizes an image (H, W, 3) to height and width in pixels."""
+    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""The metadata of a file, as JSON under one key of ONNX's metadata; needs no PyTorch."""
+"""The metadata of an exported file: JSON under one key of ONNX's metadata."""
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,22 +14,22 @@ PRECISIONS = ('float32', 'float16', 'int8')
 
 @dataclass(frozen=True)
 class Metadata:
-    """Everything needed to call a file and to read its outputs.
+    """What a program must know to call a file and to interpret its outputs.
 
     Attributes:
         task (str): ``'detection'`` or ``'segmentation'``.
-        classes (list[str]): Names, by label.
-        palette (list[list[int]]): A colour of each class, RGB.
-        layout (str): Of the images: ``'nhwc'`` (N, H, W, 3) or ``'nchw'`` (N, 3, H, W).
-        channel_order (str): ``'bgr'`` or ``'rgb'``.
-        size (list[int], optional): Height and width in pixels of every full-size image; any size
-            if there is none.
+        classes (list[str]): The name of each label.
+        palette (list[list[int]]): The colour of each label, RGB.
+        layout (str): Of the input images: ``'nhwc'`` (N, H, W, 3) or ``'nchw'`` (N, 3, H, W).
+        channel_order (str): Of the input images: ``'bgr'`` or ``'rgb'``.
+        size (list[int], optional): Height and width in pixels of every input image; None if the
+            file takes images of any size.
         resized (str): The rule for the size of the resized image, as in ``scale=0.3``.
-        model (str): Type of the model.
+        model (str): The class of the model.
         versions (dict[str, str]): Of the packages that wrote the file.
         precision (str): Of the model behind the resizer: ``'float32'``, ``'float16'`` or
             ``'int8'``.
-        boxes (int, optional): How many boxes a detector returns at most.
+        boxes (int, optional): The largest number of boxes that a detector returns.
     """
     task: str
     classes: list[str]
@@ -51,7 +51,7 @@ class Metadata:
                 raise ValueError(f'{name}={value!r}: use one of {known}')
         if len(self.palette) < len(self.classes):
             raise ValueError(f'{len(self.palette)} colours for {len(self.classes)} classes: give '
-                             'each class one')
+                             'one for each class')
 
     def to_properties(self) -> dict[str, str]:
         """The entries of ONNX's metadata."""
@@ -59,10 +59,10 @@ class Metadata:
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str]) -> 'Metadata':
-        """Reads what stands in a file.
+        """Reads the entries of ONNX's metadata.
 
         Raises:
-            ValueError: If it is not there, or not whole.
+            ValueError: If the key is missing, or its value cannot be read.
         """
         if KEY not in properties:
             raise ValueError(f'it has no metadata {KEY!r}: write it with "dsnet-mm export '
@@ -71,17 +71,17 @@ class Metadata:
             fields: dict[str, Any] = json.loads(properties[KEY])
             return cls(**fields)
         except (TypeError, ValueError) as error:
-            raise ValueError(f'its metadata {KEY!r} cannot be read ({error}): write it anew with '
+            raise ValueError(f'its metadata {KEY!r} cannot be read ({error}): export it again with '
                              '"dsnet-mm export deploy"') from error
 
 
 def colours(number: int) -> list[list[int]]:
-    """Colours that are far apart, as in PASCAL VOC's palette."""
-    return [_colour(place) for place in range(number)]
+    """The first colours of PASCAL VOC's palette, RGB."""
+    return [_colour(label) for label in range(number)]
 
 
-def _colour(place: int) -> list[int]:
-    colour, number = [0, 0, 0], place + 1
+def _colour(label: int) -> list[int]:
+    colour, number = [0, 0, 0], label + 1
     for bit in range(7, -1, -1):
         for channel in range(3):
             colour[channel] |= (number >> channel & 1) << bit
@@ -96,6 +96,6 @@ def versions() -> dict[str, str]:
     for name in ('torch', 'torchvision', 'onnxruntime', 'onnx', 'onnxscript'):
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # of another name, as onnxruntime-gpu
+        except PackageNotFoundError:  # installed under another name, as onnxruntime-gpu
             continue
     return found

@@ -1,7 +1,7 @@
 """Suppression of fixed shape: in PyTorch and in ONNX what mmcv's ``batched_nms`` finds."""
-from dsnet_mm.cli.export import CAN_EXPORT
 from dsnet_mm.deploy.decoders.suppression import TRANSLATIONS, Candidates, best, suppress, top
 from dsnet_mm.deploy.errors import CannotExport
+from dsnet_mm.deploy.export.translation import CAN_EXPORT
 
 import onnxruntime
 import pytest

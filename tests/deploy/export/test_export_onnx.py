@@ -16,6 +16,7 @@ from torch import Tensor, nn
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
 tool = pytest.importorskip('dsnet_mm.cli.export')
+parts = pytest.importorskip('dsnet_mm.deploy.export.parts')
 if not tool.CAN_EXPORT:
     pytest.skip('PyTorch cannot name axes', allow_module_level=True)
 
@@ -131,24 +132,24 @@ def test_resizer_and_model(name, run, data_root, tmp_path):
           if options else ()))
     for shape in SIZES:
         images = load_images(data_root / folder, *shape)
-        expected = torch.utils._pytree.tree_leaves(tool.parts.predict(model, images))
+        expected = torch.utils._pytree.tree_leaves(parts.own_raw_outputs(model, images))
         assert [value.dim() for value in expected] == list(outputs.values())
         agree(tmp_path / 'model.onnx', images, expected, list(outputs))
 
 
 def test_what_disagrees_is_not_written(tmp_path):
     net = DownsizeNet().eval().requires_grad_(False)
-    graph = tool.parts.Resizing(net, OutputSize((20, 30)))
+    graph = parts.ResizerGraph(net, OutputSize((20, 30)))
     out = tmp_path / 'resizer.onnx'
     with pytest.raises(Disagrees, match='not written: .*small is off by .* more than 0.0001'):
-        tool.parts.export(graph, lambda images: net(images, (20, 30)) + 0.05, out, torch.float32)
+        parts.write_part(graph, lambda images: net(images, (20, 30)) + 0.05, out, torch.float32)
     assert not list(tmp_path.iterdir())
-    tool.parts.export(graph, graph, out, torch.float32)
+    parts.write_part(graph, graph, out, torch.float32)
     with pytest.raises(Disagrees, match=r'\(1, 3, 20, 30\) instead of \(1, 3, 30, 20\)'):
-        tool.parts.check(out, lambda images: net(images, (30, 20)), torch.rand(1, 3, 40, 50))
+        parts.check_part(out, lambda images: net(images, (30, 20)), torch.rand(1, 3, 40, 50))
     with pytest.raises(Disagrees, match='off by nan'):
-        tool.parts.check(out, lambda images: net(images, (20, 30)).log().log(),
-                   torch.rand(1, 3, 40, 50))
+        parts.check_part(out, lambda images: net(images, (20, 30)).log().log(),
+                         torch.rand(1, 3, 40, 50))
 
 
 @pytest.mark.parametrize('config, message', [

@@ -1,10 +1,10 @@
 """The graphs of whole models find in real images what the models' own ``predict`` finds there."""
 from dsnet_mm.config import load_config
 from dsnet_mm.deploy.errors import CannotExport, Disagrees
-from dsnet_mm.deploy.export import images
-from dsnet_mm.deploy.export.check import check
-from dsnet_mm.deploy.export.compare import TOLERANCES, compare_boxes
+from dsnet_mm.deploy.export.agreement import TOLERANCES, compare_boxes
 from dsnet_mm.deploy.export.graph import build_graph
+from dsnet_mm.deploy.export.reference import check_against_model
+from dsnet_mm.deploy.export.sample_images import load_images, synthetic_images
 from dsnet_mm.deploy.export.writer import describe, trace
 
 import numpy as np
@@ -76,8 +76,8 @@ def test_finds_what_the_model_finds(name, data_root):
     config, options, folder = MODELS[name]
     model, cfg = build(config, options)
     graph = Eager(build_graph(model, cfg))
-    check(graph, model, cfg, images.load(data_root / folder, 2))
-    each = list(images.make((150, 200)))  # several images at once are as each of them
+    check_against_model(graph, model, cfg, load_images(data_root / folder, 2))
+    each = list(synthetic_images((150, 200)))  # several images at once are as each of them
     for image, found in zip(each, graph.batch(np.stack(each))):
         expected = graph(image)
         if graph.metadata.task == 'detection':  # in any order where scores are equal
@@ -94,7 +94,7 @@ def test_types_that_are_classes(name, tmp_path):
     new = load_config(str(tmp_path / 'new.py'))
     assert new.default_scope is None
     graph = build_graph(model, new)
-    check(Eager(graph), model, new, images.make((150, 200)))
+    check_against_model(Eager(graph), model, new, synthetic_images((150, 200)))
     assert describe(graph, new, None, None) == describe(graph, cfg, None, None)
     step = dict(type=type('Pad', (), {}))
     new.test_dataloader.dataset.pipeline.insert(1, step)
@@ -104,7 +104,7 @@ def test_types_that_are_classes(name, tmp_path):
 
 def test_layout_and_order():
     model, cfg = build('fcn-mobilenetv2_camvid')
-    [image, *_] = images.make()
+    [image, *_] = synthetic_images()
     image = torch.from_numpy(image)[None]
     with torch.no_grad():
         [expected] = build_graph(model, cfg)(image)
@@ -119,8 +119,8 @@ def test_bytes_that_the_pipeline_resizes():
     model, cfg = build('atss-mobilenetv2_bccd')
     cfg.test_dataloader.dataset.pipeline[0].to_float32 = False
     graph = build_graph(model, cfg)
-    [image, *_] = images.make()
-    seen = graph.framing.steps(torch.from_numpy(image).permute(2, 0, 1)[None])
+    [image, *_] = synthetic_images()
+    seen = graph.preprocessing.steps(torch.from_numpy(image).permute(2, 0, 1)[None])
     assert seen.shape == (1, 3, 300, 300) and torch.equal(seen, seen.round())
 
 
@@ -190,9 +190,10 @@ def test_what_disagrees_is_noticed(name, part, message):
     model, cfg = build(name)
     eager = Eager(build_graph(model, cfg))
     changes = dict(boxes=0.2, scores=0.002)
-    check(eager, model, cfg, images.make())
+    check_against_model(eager, model, cfg, synthetic_images())
+    changed = Changed(eager, 'float32', part, changes.get(part))
     with pytest.raises(Disagrees, match=message):
-        check(Changed(eager, 'float32', part, changes.get(part)), model, cfg, images.make())
+        check_against_model(changed, model, cfg, synthetic_images())
 
 
 class Changed(Eager):
@@ -226,7 +227,7 @@ def test_half_precision_may_differ_more(name, part, change, share, message):
     model, cfg = build(name)
     changed = Changed(Eager(build_graph(model, cfg)), 'float16', part, change, share)
     if message is None:
-        check(changed, model, cfg, images.make())
+        check_against_model(changed, model, cfg, synthetic_images())
     else:
         with pytest.raises(Disagrees, match=message):
-            check(changed, model, cfg, images.make())
+            check_against_model(changed, model, cfg, synthetic_images())

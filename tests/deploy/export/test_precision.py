@@ -2,9 +2,8 @@
 import shutil
 from pathlib import Path
 
-from dsnet_mm.deploy.export import quantize as tool
-from dsnet_mm.deploy.export.half import save_half
-from dsnet_mm.deploy.export.scopes import nodes_of_model
+from dsnet_mm.cli import quantize as tool
+from dsnet_mm.deploy.export.precision import nodes_of_model, to_half
 from dsnet_mm.deploy.runtime.metadata import Metadata
 from dsnet_mm.deploy.runtime.session import Session
 
@@ -109,9 +108,10 @@ def test_files_of_one_size(photos, tmp_path):
 
 def test_half(photos, tmp_path):
     file, out = write(tmp_path / 'model.onnx'), tmp_path / 'half.onnx'
-    save_half(file, out)
-    model = onnx.load(out)
+    model = onnx.load(file)
+    to_half(model)
     onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, out)
     values = initializers(out)
     assert values['w0'].dtype == np.float32 and 'w1' not in values
     np.testing.assert_array_equal(values['w1_half'], initializers(file)['w1'].astype(np.float16))
@@ -137,13 +137,13 @@ def test_what_cannot_be_quantised(photos, tmp_path):
         ((file, tmp_path / 'empty', out), 'no images in .*empty: looked for .jpg'),
         ((file, tmp_path / 'none', out), 'there is no folder .*none'),
         ((file, tmp_path / 'broken', out), '9.png is no image'),
-        ((file, photos, file), 'model.onnx is the file that is read: give another name'),
+        ((file, photos, file), 'model.onnx is an input, which is never overwritten'),
         ((file, photos, tmp_path / 'no/int8.onnx'), 'there is no folder .*no to write int8.onnx'),
         ((file, file, out), 'model.onnx is a file: give the folder of the images'),
         ((tmp_path / 'none.onnx', photos, out), 'there is no file .*none.onnx'),
         ((tmp_path / 'text.onnx', photos, out), 'text.onnx cannot be loaded'),
         ((tmp_path / 'foreign.onnx', photos, out), "has no metadata 'dsnet_mm': write it with"),
-        ((nameless, photos, out), 'nameless.onnx cannot be used: its nodes do not say of which'),
+        ((nameless, photos, out), 'nameless.onnx cannot be used: its nodes do not name the mod'),
         ((half, photos, out), 'half.onnx computes in float16 already: give the file in float32'),
     ]:
         with pytest.raises(SystemExit, match=message):

@@ -1,9 +1,9 @@
 """torchvision's segmenters behind a resizer find in onnxruntime what they find in PyTorch."""
 from dsnet_mm import DownsizeNetV2
-from dsnet_mm.cli.export import CAN_EXPORT
 from dsnet_mm.deploy.errors import CannotExport, Disagrees
-from dsnet_mm.deploy.export import images
-from dsnet_mm.deploy.export.torchvision_models import TorchvisionSegmenter, export_torchvision
+from dsnet_mm.deploy.export.sample_images import load_images, synthetic_images
+from dsnet_mm.deploy.export.torchvision_models import TorchvisionGraph, write_torchvision_onnx
+from dsnet_mm.deploy.export.translation import CAN_EXPORT
 from dsnet_mm.deploy.runtime.session import Session
 from dsnet_mm.transforms import DownsizeSegmentation
 
@@ -34,9 +34,9 @@ def build(upsampling: str = 'bilinear') -> DownsizeSegmentation:
 @pytest.mark.parametrize('upsampling', ['bilinear', 'guided'])
 def test_segmenter(upsampling, data_root, tmp_path):
     model = build(upsampling)
-    seen = list(images.load(data_root / 'camvid/img_dir/val', 2))
+    seen = list(load_images(data_root / 'camvid/img_dir/val', 2))
     seen.append(np.zeros((90, 120, 3), np.uint8))  # where contrast is zero
-    metadata = export_torchvision(model, tmp_path / 'model.onnx', CLASSES, seen)
+    metadata = write_torchvision_onnx(model, tmp_path / 'model.onnx', CLASSES, seen)
     assert metadata.size is None and metadata.resized == 'scale=(0.4, 0.4)'
     session = Session(tmp_path / 'model.onnx', threads=1)
     assert session.session.get_inputs()[0].shape == ['batch', 'height', 'width', 3]
@@ -46,23 +46,24 @@ def test_segmenter(upsampling, data_root, tmp_path):
 
 def test_what_disagrees_is_not_written(tmp_path, monkeypatch):
     model = build()
-    predict = TorchvisionSegmenter.predict
+    predict = TorchvisionGraph.predict
 
-    def wrong(self: TorchvisionSegmenter, image: np.ndarray) -> dict[str, np.ndarray]:
+    def wrong(self: TorchvisionGraph, image: np.ndarray) -> dict[str, np.ndarray]:
         found = predict(self, image)
         return found | {'labels': (found['labels'] + 1) % 3}
 
-    monkeypatch.setattr(TorchvisionSegmenter, 'predict', wrong)
+    monkeypatch.setattr(TorchvisionGraph, 'predict', wrong)
     with pytest.raises(Disagrees, match='not written: on image 0 of 120x160 pixels'):
-        export_torchvision(model, tmp_path / 'model.onnx', CLASSES, images.make((120, 160)))
+        write_torchvision_onnx(model, tmp_path / 'model.onnx', CLASSES,
+                               synthetic_images((120, 160)))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_exported(tmp_path):
     model = build()
     with pytest.raises(CannotExport, match='LRASPP, .* use dsnet_mm.transforms'):
-        export_torchvision(model.model, tmp_path / 'model.onnx', CLASSES, images.make())
+        write_torchvision_onnx(model.model, tmp_path / 'model.onnx', CLASSES, synthetic_images())
     with pytest.raises(ValueError, match='no images to check the file on'):
-        export_torchvision(model, tmp_path / 'model.onnx', CLASSES, [])
+        write_torchvision_onnx(model, tmp_path / 'model.onnx', CLASSES, [])
     with pytest.raises(FileNotFoundError, match='there is no folder .*none'):
-        export_torchvision(model, tmp_path / 'none/model.onnx', CLASSES, images.make())
+        write_torchvision_onnx(model, tmp_path / 'none/model.onnx', CLASSES, synthetic_images())

@@ -1,4 +1,4 @@
-"""Writes what an exported file finds in images and videos."""
+"""Writing the predictions for images and videos, as JSON, label maps and drawings."""
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,22 +7,22 @@ from typing import Any
 from dsnet_mm.deploy.runtime.drawing import draw
 from dsnet_mm.deploy.runtime.images import Video, is_video, read_image
 from dsnet_mm.deploy.runtime.session import Session
-from dsnet_mm.files import atomic_write
+from dsnet_mm.files import atomic_write, check_new
 
 import cv2
 import numpy as np
 from rich.progress import Progress
 
 
-class Results:
-    """Writes the predictions of each input.
+class ResultWriter:
+    """Predicts for images and videos, and writes the results to a folder.
 
     Args:
-        session (Session): The file that predicts.
-        inputs (Iterable[Path]): What must not be overwritten.
+        session (Session): The exported file.
+        inputs (Iterable[Path]): Files that must not be overwritten.
         out (Path): The output folder.
-        score_thr (float): Of the boxes that are drawn.
-        overwrite (bool): Replace outputs that exist.
+        score_thr (float): Boxes of a lower score are not drawn.
+        overwrite (bool): Replace existing results.
 
     Raises:
         FileExistsError: If ``results.json`` exists.
@@ -36,21 +36,22 @@ class Results:
         self.boxes: list[dict[str, Any]] = []
         self.number = 0  # of images and frames so far
         if session.metadata.task == 'detection':
-            self._check_new(self._json)
+            self._check(self._json)
 
     @property
     def _json(self) -> Path:
         return self.out / 'results.json'
 
     def add(self, source: Path, name: Path, progress: Progress) -> None:
-        """Predicts one image or video.
+        """Predicts for one image or video.
 
         Args:
             source (Path): The file.
-            name (Path): Its name below the output folder.
+            name (Path): The path of its results, relative to the output folder.
+            progress (Progress): Shows the frames of a video.
 
         Raises:
-            OSError, ValueError: If it cannot be read, or an output exists.
+            OSError, ValueError: If it cannot be read, or a result exists.
         """
         if is_video(source):
             self._add_video(source, name, progress)
@@ -58,15 +59,15 @@ class Results:
         image = read_image(source)
         drawn = self.out / 'drawn' / name
         if not cv2.haveImageWriter(str(drawn)):
-            raise ValueError(f'OpenCV writes no files that end with {name.suffix!r}: give it the '
-                             'ending of its kind, such as .png')
-        self._check_new(drawn)
+            raise ValueError(f'OpenCV writes no files with suffix {name.suffix!r}: rename it, '
+                             'for example to .png')
+        self._check(drawn)
         outputs = self._predict(image, self.out / 'labels' / name.with_suffix('.png'),
                                 file_name=name.as_posix())
         self._write(drawn, draw(image, outputs, self.session.metadata, self.score_thr))
 
     def finish(self) -> None:
-        """Writes what is written at the end."""
+        """Writes ``results.json`` of a detector."""
         if self.session.metadata.task == 'detection':
             self.out.mkdir(parents=True, exist_ok=True)
             with atomic_write(self._json) as unfinished:
@@ -75,7 +76,7 @@ class Results:
     def _add_video(self, source: Path, name: Path, progress: Progress) -> None:
         video = Video(source)
         drawn = self.out / 'drawn' / name.with_suffix('.mp4')
-        self._check_new(drawn)
+        self._check(drawn)
         task = progress.add_task(str(name), total=video.number or None)
         drawn.parent.mkdir(parents=True, exist_ok=True)
         writer, frames = None, 0
@@ -103,9 +104,11 @@ class Results:
     def _predict(self, image: np.ndarray, labels: Path, **where: Any) -> dict[str, np.ndarray]:
         outputs = self.session(image)
         if self.session.metadata.task == 'segmentation':
-            self._check_new(labels)
-            maps = outputs['labels']  # PNG has 8 or 16 bits
-            self._write(labels, maps if maps.dtype == np.uint8 else maps.astype(np.uint16))
+            self._check(labels)
+            label_map = outputs['labels']
+            if label_map.dtype != np.uint8:  # PNG has 8 or 16 bits
+                label_map = label_map.astype(np.uint16)
+            self._write(labels, label_map)
         else:
             for box, score, label in zip(*(outputs[name] for name in ('boxes', 'scores',
                                                                       'labels'))):
@@ -124,8 +127,5 @@ class Results:
         with atomic_write(file) as unfinished:
             unfinished.write_bytes(data.tobytes())
 
-    def _check_new(self, file: Path) -> None:
-        if file.resolve() in self.inputs:
-            raise ValueError(f'{file} is an input, which is never overwritten: give another --out')
-        if file.exists() and not self.overwrite:
-            raise FileExistsError(f'{file} exists already: give --overwrite or another --out')
+    def _check(self, file: Path) -> None:
+        check_new(file, self.inputs, self.overwrite)
