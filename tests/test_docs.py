@@ -85,6 +85,12 @@ def test_commands_are_understood(command, folder, monkeypatch, data_root):
         for compare_arguments in module.commands(name):
             compare.parse_args([*compare_arguments, *more])
         return
+    if script == 'tools/analysis_tools/plot_results.py':  # quick enough to run, too
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, 'argv', ['', *arguments, '--out', str(folder / 'plot.svg')])
+        module.main()
+        assert (folder / 'plot.svg').exists()
+        return
     # In the package, of a thin script.
     understand(importlib.import_module(module.main.__module__), arguments, monkeypatch)
 
