@@ -55,10 +55,8 @@ def collect(comparison: Comparison, *, config: str, mode: str, command: str,
     cfg, runs, metric, folder = comparison
     if found := _up_to_date(comparison):
         return found
-    finished: dict[str, list[Run]] = {run.variant: [] for run in runs}
-    for run in runs:
-        if run.finished:
-            finished[run.variant].append(run)
+    finished = {name: [run for run in runs if run.variant == name and run.finished]
+                for name in dict.fromkeys(run.variant for run in runs)}
     results = [RunResult(run.variant, run.seed, _value(evaluation, metric), evaluation.per_class,
                          evaluation.per_size, evaluation.device, run.curve(),
                          round(run.seconds(), 1))
@@ -106,11 +104,7 @@ def collect_curve(sizes: Sequence[float], comparisons: Sequence[Comparison],
                   results: Sequence[Results], folder: Path) -> Curve:
     """Times the models of all sizes together and writes results.json, unless it is up to date.
 
-    Args:
-        sizes (Sequence[float]): The sizes, ascending.
-        comparisons (Sequence[Comparison]): The comparison at each size.
-        results (Sequence[Results]): Its results.
-        folder (Path): The work dir of them all.
+    The sizes ascend, with a comparison and its results for each; ``folder`` is the work dir of all.
     """
     file = folder / 'results.json'
     inputs = [comparison.folder / 'results.json' for comparison in comparisons]
@@ -218,12 +212,10 @@ def _up_to_date(comparison: Comparison) -> Results | None:
                                           *(run.result_file for run in runs))):
         return None
     results = read(folder)
-    variants: dict[str, list[str]] = {}
-    for run in runs:
-        variants.setdefault(run.variant, []).append(str(run.seed))
+    names = dict.fromkeys(run.variant for run in runs)
+    planned = [(name, run.seed) for name in names for run in runs if run.variant == name]
     if (isinstance(results, Results) and results.metric == metric
-            and [(name, list(values.seeds)) for name, values in results.variants.items()]
-            == list(variants.items())
+            and [(run.variant, run.seed) for run in results.runs] == planned
             and all(run.result_file.stat().st_mtime <= file.stat().st_mtime for run in runs)):
         return results
     return None

@@ -2,7 +2,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dsnet_mm.comparison.runs import Run
 from dsnet_mm.config import RESIZER, is_ours, merge_options, resolve, scope_of, text_of
@@ -26,20 +26,19 @@ class Comparison(NamedTuple):
 def at_size(cfg: Config, size: float) -> Config:
     """A copy of a config with another size of the resized image.
 
-    Args:
-        cfg (Config): The config.
-        size (float): Below 1 a scale; otherwise pixels: of the short edge where the config sets
-            one, of both sides elsewhere.
+    A size below 1 is a scale; otherwise pixels: of the short edge where the config sets one, of
+    both sides elsewhere.
     """
     cfg = copy.deepcopy(cfg)
     preprocessor = cfg.model.data_preprocessor
+    by_short_edge = preprocessor.get('short_edge') is not None
+    preprocessor.update(target_size=None, scale=None, short_edge=None)
     if size < 1:
-        option: dict[str, Any] = dict(scale=size)
-    elif preprocessor.get('short_edge') is not None:
-        option = dict(short_edge=int(size))
+        preprocessor.scale = size
+    elif by_short_edge:
+        preprocessor.short_edge = int(size)
     else:
-        option = dict(target_size=(int(size), int(size)))
-    preprocessor.update({**dict.fromkeys(('target_size', 'scale', 'short_edge')), **option})
+        preprocessor.target_size = (int(size), int(size))
     return cfg
 
 

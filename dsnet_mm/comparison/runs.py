@@ -21,27 +21,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @dataclass(eq=False)
 class Run:
-    """One training: a variant with a seed.
-
-    Attributes:
-        variant (str): Name of the variant.
-        seed (int): Seed of the training.
-        options (dict): The options that the variant sets in the config.
-        folder (Path): Folder for logs, checkpoints and the result.
-        config (str): Text of its config.
-        total (int): Epochs or iterations of the training.
-        metric (str): Key of the metric to show, as the evaluator names it.
-        note (str): What messages add to its name.
-    """
+    """One training: a variant with a seed."""
 
     variant: str
     seed: int
-    options: dict
-    folder: Path
-    config: str
-    total: int
-    metric: str
-    note: str = ''
+    options: dict  # that the variant sets in the config
+    folder: Path  # for logs, checkpoints and the result
+    config: str  # its text
+    total: int  # epochs or iterations
+    metric: str  # the one to show, as the evaluator names it
+    note: str = ''  # what messages add to its name
 
     def __post_init__(self) -> None:
         # Next to the folder: mmengine writes its own copy into it.
