@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a fresh machine with Python to a comparison of interpolation and learned resizers: makes the
 # environment and a data set of thin cracks in photographs, and trains a U-Net with each of four
-# resizers. Takes the arguments of dsnet-mm compare, such as --fresh to start over. A second run keeps
-# what is finished.
+# resizers. Takes the arguments of dsnet-mm compare, such as --fresh to start over. A second run
+# keeps what is finished.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup_env.sh
