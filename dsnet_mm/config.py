@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
+from dsnet_mm.public import DEFAULT_RESIZER
 
 from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject
@@ -87,7 +88,7 @@ def merge_options(cfg: Config, options: dict) -> None:
 
 def resizer_config(cfg: Config) -> dict:
     """The config of the resizer in front of a config's model, with its type."""
-    return {'type': 'DownsizeNet', **(_preprocessor(cfg).get('resizer') or {})}
+    return {'type': DEFAULT_RESIZER, **(_preprocessor(cfg).get('resizer') or {})}
 
 
 def _preprocessor(cfg: Config) -> dict:

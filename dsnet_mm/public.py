@@ -20,6 +20,7 @@ class Module(NamedTuple):
     names: tuple[str, ...]
 
 
+DEFAULT_RESIZER = 'DownsizeNetV2'
 RESIZERS = ('DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
 
 PUBLIC = (

@@ -6,7 +6,7 @@ configs need no ``custom_imports``.
 from importlib.util import find_spec
 
 from dsnet_mm import resizers
-from dsnet_mm.public import PUBLIC, RESIZERS
+from dsnet_mm.public import DEFAULT_RESIZER, PUBLIC, RESIZERS
 from dsnet_mm.resizers import pretrained
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -42,7 +42,7 @@ def build_resizer(cfg: dict) -> nn.Module:
 
     Args:
         cfg (dict): ``type`` is a resizer of this package; by default that of the trained resizer in
-            ``weights``, or ``'DownsizeNet'``. It may also be any module registered with mmengine,
+            ``weights``, or ``'DownsizeNetV2'``. It may also be any module registered with mmengine,
             with its scope (``'mmdet.MyResizer'``), whose forward takes images (N, C, H, W),
             floating-point or unsigned 8-bit, and a size (h, w), and returns floating-point images.
             The other keys are its arguments.
@@ -50,7 +50,7 @@ def build_resizer(cfg: dict) -> nn.Module:
     Raises:
         ValueError: If the type is unknown.
     """
-    cfg = {'type': 'DownsizeNet', **pretrained.complete(cfg), '_scope_': 'dsnet_mm'}
+    cfg = {'type': DEFAULT_RESIZER, **pretrained.complete(cfg), '_scope_': 'dsnet_mm'}
     if isinstance(cfg['type'], str):
         name = cfg['type'].removeprefix('dsnet_mm.')
         if '.' not in name and name not in RESIZERS:

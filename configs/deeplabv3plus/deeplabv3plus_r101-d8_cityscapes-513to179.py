@@ -8,7 +8,8 @@ _base_ = [
 
 # Also at the top level, as mmseg's own configs have it: test-time augmentation reads it there.
 data_preprocessor = dict(
-    type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.35, size=_base_.crop_size)
+    type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.35, size=_base_.crop_size,
+    resizer=dict(type='DownsizeNet'))
 model = dict(
     data_preprocessor=data_preprocessor,
     pretrained='open-mmlab://resnet101_v1c',

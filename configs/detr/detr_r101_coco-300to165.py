@@ -4,7 +4,8 @@ _base_ = ['mmdet::detr/detr_r50_8xb2-150e_coco.py', '../_base_/datasets/300x300.
 
 model = dict(
     data_preprocessor=dict(
-        type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(165, 165)),
+        type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(165, 165),
+        resizer=dict(type='DownsizeNet')),
     backbone=dict(
         depth=101, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101')))
 

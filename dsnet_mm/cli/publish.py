@@ -9,9 +9,11 @@ from pathlib import Path
 
 from dsnet_mm.config import load_config, scope_of
 from dsnet_mm.engine.loading import is_guided, load_resizer, load_upsampling
+from dsnet_mm.files import atomic_write
 from dsnet_mm.resizers import ConvexResizer, pretrained
 
 from mmengine.config import DictAction
+from torch import nn
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -39,20 +41,23 @@ def publish(args: argparse.Namespace) -> None:
         ValueError: If it holds another one than the config, or one that is not published.
     """
     cfg = load_config(args.config, args.cfg_options)
+    net: nn.Module
     if args.upsampling:
         head = cfg.model.get('decode_head')
         if not is_guided(head, scope_of(cfg)):
             raise ValueError(f'{args.config} has no guided head, whose upsampling could be '
                              'published')
-        upsampling = load_upsampling(head, args.checkpoint)
-        pretrained.save(upsampling, args.out, network_arguments(head.get('upsampling') or {}))
-        return
-    resizer = (cfg.model.get('data_preprocessor') or {}).get('resizer') or {}
-    net = load_resizer(resizer, args.checkpoint)
-    if not isinstance(net, ConvexResizer):
-        raise ValueError(f'{args.config} has a {type(net).__name__}: only a DownsizeNet or '
-                         'DownsizeNetV2 is published')
-    pretrained.save(net, args.out, network_arguments(resizer))
+        config = head.get('upsampling') or {}
+        net = load_upsampling(head, args.checkpoint)
+    else:
+        config = (cfg.model.get('data_preprocessor') or {}).get('resizer') or {}
+        net = load_resizer(config, args.checkpoint)
+        if not isinstance(net, ConvexResizer):
+            raise ValueError(f'{args.config} has a {type(net).__name__}: only a DownsizeNet or '
+                             'DownsizeNetV2 is published')
+    # safetensors' own save_file() would make a file that nobody else may read.
+    with atomic_write(args.out) as unfinished:
+        unfinished.write_bytes(pretrained.to_bytes(net, network_arguments(config)))
 
 
 def network_arguments(resizer: dict) -> dict:

@@ -1,18 +1,27 @@
-"""DownsizeNet: interpolation whose coefficients are inferred from texture and distance.
-
-``downsizenet_plain.py`` is the network as the paper describes it. ``DownsizeNet`` computes the same
-faster: on whole images by ``downsizenet_fast.py`` while it learns, otherwise in tiles by
-``tiled.py``.
-"""
+"""DownsizeNet: interpolation whose coefficients are inferred from texture and distance."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.resizers import downsizenet_fast, pretrained, tiled
+from dsnet_mm.resizers import pretrained
 from dsnet_mm.resizers.convex import ConvexResizer
-from dsnet_mm.resizers.downsizenet_plain import PlainDownsizeNet, check_switches
-from dsnet_mm.resizers.ops.graphs import is_compiling
+from dsnet_mm.resizers.downsizenet_plain import (
+    RISE,
+    PlainDownsizeNet,
+    check_switches,
+    multiply_prior,
+    standardize,
+)
+from dsnet_mm.resizers.ops import bands
+from dsnet_mm.resizers.ops.convolution import (
+    padded_convolution,
+    pooled_convolution,
+    strided_convolution,
+)
+from dsnet_mm.resizers.ops.graphs import is_compiling, is_exporting
+from dsnet_mm.resizers.ops.layers import floating_pooling, interpolate
 from dsnet_mm.resizers.ops.sampling import Grid, project
 from dsnet_mm.resizers.ops.size import Size, check_images, check_size, size_of, to_float
 
@@ -20,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+Statistics = tuple[Tensor, Tensor]
 _LARGER_WINDOWS = (
     "DownsizeNet weighs the paper's four neighbours. For more use DownsizeNetV2 "
     '(dsnet_mm/resizers/downsizenet_v2.py); weights trained with a larger window need dsnet-mm '
@@ -30,14 +40,18 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
     """Resizes images by learned convex combinations of four neighbouring pixels.
 
     Each output pixel is projected into the input and becomes a weighted sum of the four pixels
-    nearest there. The weights come from the texture around the projected point (3x3 convolutions)
-    and from its distances to the four (a 1x1 layer), joined by a 1x1 convolution (Mai et al., "Task
-    Generalizable Spatial and Texture Aware Image Downsizing Network", network architecture). The
-    output is a real image: all channels share the weights, which are not negative and sum to 1.
+    nearest there. The coefficients come from the texture around the projected point (3x3
+    convolutions) and from its distances to the four (a 1x1 layer), joined by a 1x1 convolution (Mai
+    et al., "Task Generalizable Spatial and Texture Aware Image Downsizing Network", network
+    architecture). The output is a real image: all channels share the coefficients, which are not
+    negative and sum to 1.
 
     With the bilinear prior, ours on top of the paper, an untrained network is bilinear
     interpolation (``F.interpolate(mode='bilinear', align_corners=False)``). More of the pixels of a
-    strongly shrunk image are seen by :class:`~dsnet_mm.resizers.DownsizeNetV2`.
+    strongly downsized image are seen by :class:`~dsnet_mm.resizers.DownsizeNetV2`.
+
+    :meth:`plain` computes the network layer by layer, as the paper describes it; :meth:`forward`
+    computes the same in less time, and without gradients in bands of rows.
 
     Args:
         num_convs (int): 3x3 convolutions on the texture: 2, 3 or 4 (the paper's Table 9).
@@ -47,7 +61,7 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         use_texture (bool): Infer from texture.
         use_distance (bool): Infer from distance; ``False`` is the paper's texture-only ablation.
         in_channels (int): Channels of the images.
-        bilinear_prior (bool): Multiply the coefficients onto the bilinear weights and start as
+        bilinear_prior (bool): Multiply the coefficients onto the bilinear ones and start as
             bilinear interpolation; ``False`` infers them freely from a random start, as the paper.
         window (int): Neighbours along each axis: 2, for configs that say so.
         with_cp (bool): Compute the network's inner values again in the backward pass instead of
@@ -61,6 +75,8 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         TypeError: If a switch is not True or False.
         FileNotFoundError: If there are no such weights.
     """
+    # Input pixels computed at once without gradients: 16 channels of them take 8 MB.
+    _PIXELS = 2**17
 
     def __init__(self,
                  num_convs: int = 2,
@@ -85,8 +101,8 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
             pretrained.load(self, weights)
 
     def reset_parameters(self) -> None:
-        """Sets the weights as at the start: those given as ``weights``, otherwise drawn anew, where
-        with the prior the network is bilinear interpolation again."""
+        """Sets the parameters as at the start: those given as ``weights``, otherwise drawn anew,
+        where with the prior the network is bilinear interpolation again."""
         super().reset_parameters()
         if self.weights is not None:
             pretrained.load(self, self.weights)
@@ -114,36 +130,132 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
             images.requires_grad or any(p.requires_grad for p in self.parameters()))
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
         if not (learns or is_compiling() or torch.jit.is_tracing()):
-            return tiled.resize(self, images, size)
+            return self._resize_in_bands(images, size)
         images, grid = self._prepare(images, size)
         if self.with_cp and learns:
             return checkpoint(self._resize, images, grid, use_reentrant=False)
         return self._resize(images, grid)
 
     def coefficients(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (N, 4, h, w) of the four neighbours of each output pixel, row by row.
+        """The coefficients (N, 4, h, w) of the four neighbours of each output pixel, row by row.
 
         Arguments and errors are those of :meth:`forward`.
         """
-        images, grid = self._prepare(images, size)
-        return downsizenet_fast.coefficients(self, images, grid)
+        check_images(images, self.in_channels)
+        return self._coefficients(*self._prepare(images, check_size(size)))
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (4, h, w) that the bilinear prior gives the same neighbours."""
-        return self._prepare(images, size)[1].prior()
+        """The coefficients (4, h, w) that the bilinear prior gives the same neighbours."""
+        return self._prepare(images, check_size(size))[1].prior()
 
     def _prepare(self, images: Tensor, size: Size) -> tuple[Tensor, Grid]:
-        """Checks the arguments; returns floating-point images and their neighbours' grid."""
-        check_images(images, self.in_channels)
+        """Floating-point images, and the neighbours of the output pixels in them."""
         images = to_float(images, self.logits.weight.dtype)
-        return images, project(size_of(images), check_size(size)).to(images)
+        return images, project(size_of(images), size).to(images)
 
-    def _resize(self, images: Tensor, grid: Grid) -> Tensor:
-        return downsizenet_fast.resize(self, images, grid)
+    def _resize_in_bands(self, images: Tensor, size: Size) -> Tensor:
+        dtype = images.dtype if images.is_floating_point() else self.logits.weight.dtype
+        n, channels, height, width = images.shape
+        input_rows = max(1, self._PIXELS // (n * width))
+        statistics = mean_and_variance(
+            part.to(dtype) for part in images.split(input_rows, dim=2))
+        rows = max(1, size[0] * input_rows // height)
+        out = images.new_empty((n, channels, *size), dtype=dtype)
+        for band in bands.cut(project, (height, width), size, rows, len(self.texture or ()) // 2,
+                              dtype, images.device):
+            part = images[:, :, band.input_rows].to(dtype)
+            out[:, :, band.rows] = self._resize(part, band.grid, statistics)
+        return out
+
+    def _resize(self, images: Tensor, grid: Grid, statistics: Statistics | None = None) -> Tensor:
+        return interpolate(images, self._coefficients(images, grid, statistics), grid)
+
+    def _coefficients(self, images: Tensor, grid: Grid,
+                      statistics: Statistics | None = None) -> Tensor:
+        """The coefficients (N, 4, h, w).
+
+        Args:
+            images (Tensor): (N, C, H, W), floating-point, or some of their rows.
+            grid (Grid): Where the output pixels fall in them.
+            statistics (tuple[Tensor, Tensor], optional): Mean and variance (N, C, 1, 1) of the
+                whole images; by default those of ``images``.
+        """
+        height, width = grid.size()
+        distinct = grid.distinct()
+        logits = self._logits_of_distance(distinct).expand(len(images), -1, height * width)
+        if self.texture is not None:
+            texture = standardize(images, *(statistics or mean_and_variance([images])))
+            # Few channels are convolved far faster where they lie last in memory.
+            texture = self._pooled_texture(texture.contiguous(memory_format=torch.channels_last),
+                                           grid)
+            # The 1x1 convolution of channels that lie last: its result lies with them first.
+            pixels = texture.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
+            weight = self.logits.weight[:, :texture.shape[1], 0, 0].expand(len(images), -1, -1)
+            logits = torch.baddbmm(logits, weight, pixels)
+        coefficients = self.activate(logits.unflatten(2, (height, width)))
+        if self.bilinear_prior:
+            coefficients = multiply_prior(coefficients, distinct.prior() + RISE)
+        return coefficients
+
+    def _logits_of_distance(self, grid: Grid) -> Tensor:
+        """(4, h * w) the bias and the share of the distances in the logits."""
+        if self.distance is None:
+            height, width = grid.size()
+            return self.logits.bias[:, None].expand(-1, height * width)
+        first = self.distance[0]
+        encoded = torch.addmm(first.bias[:, None], first.weight.flatten(1),
+                              grid.distances().flatten(1)).relu_()
+        weight = self.logits.weight[:, -first.out_channels:].flatten(1)
+        return torch.addmm(self.logits.bias[:, None], weight, encoded)
+
+    def _pooled_texture(self, features: Tensor, grid: Grid) -> Tensor:
+        """``floating_pooling(self.texture(features), grid)``, with the last convolution at the
+        projected points only."""
+        *first, last_but_one, _, last, relu = self.texture
+        for layer in first:
+            features = layer(features)
+        if grid.y.stride and grid.x.stride:
+            return relu(strided_convolution(last, relu(last_but_one(features)), grid))
+        (height, width), (h, w) = features.shape[-2:], grid.size()
+        learns = torch.is_grad_enabled() and (
+            features.requires_grad or last_but_one.weight.requires_grad)
+        # A graph to be exported cannot ask for the sizes. Gradients of patches cost more than those
+        # of a whole map.
+        if is_exporting() or not learns and 2 * h * w <= height * width:
+            padded = relu(padded_convolution(last_but_one, features))
+            return relu(pooled_convolution(last, padded, grid))
+        return relu(floating_pooling(last(relu(last_but_one(features))), grid))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        if f'{prefix}embedding.weight' in state_dict:
+            raise ValueError(
+                f'{prefix}* in the checkpoint is a DownsizeNetV2, this is a DownsizeNet: set '
+                "resizer=dict(type='DownsizeNetV2') in model.data_preprocessor, or take these "
+                'weights out of the checkpoint')
         logits = state_dict.get(f'{prefix}logits.weight')
         if logits is not None and logits.dim() == 4 and len(logits) > 4:
             raise ValueError(f'{prefix}logits.weight is for {len(logits)} neighbours of each '
                              f'output pixel: {_LARGER_WINDOWS}')
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def mean_and_variance(parts: Iterable[Tensor]) -> Statistics:
+    """Mean and variance (N, C, 1, 1) of each channel of each image, in single precision or better.
+
+    Args:
+        parts (Iterable[Tensor]): (N, C, H_i, W) all rows of the images, in parts.
+    """
+    found, heights = [], []
+    for part in parts:
+        # PyTorch 2.1 cannot compile promote_types().
+        part = part if part.dtype == torch.float64 else part.float()
+        mean = part.mean(dim=(2, 3), keepdim=True)
+        deviation = torch.linalg.vector_norm(part - mean, dim=(2, 3), keepdim=True)
+        found.append((mean, deviation.square() / part[0, 0].numel()))
+        heights.append(part.shape[2])
+    if len(found) == 1:
+        return found[0]
+    means, variances = map(torch.stack, zip(*found))
+    shares = means.new_tensor(heights).view(-1, 1, 1, 1, 1) / sum(heights)
+    mean = (shares * means).sum(dim=0)
+    return mean, (shares * (variances + (means - mean).square())).sum(dim=0)

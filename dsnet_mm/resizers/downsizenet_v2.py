@@ -1,14 +1,12 @@
 """DownsizeNetV2: convex weights over a window that the network sees, at a fixed ratio."""
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dsnet_mm.resizers import pretrained
 from dsnet_mm.resizers.convex import ConvexResizer
-from dsnet_mm.resizers.memory import keep_freed_memory
-from dsnet_mm.resizers.ops import sampling
+from dsnet_mm.resizers.ops import bands, sampling
 from dsnet_mm.resizers.ops.graphs import is_compiling
 from dsnet_mm.resizers.ops.layers import relative_contrast, softmax, weighted_sum, zero_sum
 from dsnet_mm.resizers.ops.size import (
@@ -60,8 +58,6 @@ class DownsizeNetV2(ConvexResizer):
     # Weights of the three samples along one axis.
     PRIORS = {'bilinear': (0., 1., 0.), 'antialias': (1., 2., 1.)}
 
-    # Samples beyond the output's ends, for the 3x3 convolution.
-    _MARGIN = 2
     # Output pixels computed at once without gradients, so that what is in between stays in the
     # processor's cache.
     _PIXELS = 2**16
@@ -122,13 +118,11 @@ class DownsizeNetV2(ConvexResizer):
         # A graph to be compiled or exported is one of whole images: it holds for all sizes.
         if learns or is_compiling() or torch.jit.is_tracing():
             return self._resize(images, self._grid(images, size))
-        keep_freed_memory()
         out = self.log_prior.new_empty((*images.shape[:2], height, width))
         rows = max(1, self._PIXELS // (len(images) * width))
-        for output_rows, input_rows, part in _bands(
-                size_of(images), (height, width), rows, self._MARGIN, self.log_prior.dtype,
-                images.device):
-            out[:, :, output_rows] = self._resize(images[:, :, input_rows], part)
+        for band in bands.cut(dense_grid, size_of(images), (height, width), rows, 0,
+                              self.log_prior.dtype, images.device):
+            out[:, :, band.rows] = self._resize(images[:, :, band.input_rows], band.grid)
         return out
 
     def coefficients(self, images: Tensor, size: Size) -> Tensor:
@@ -146,7 +140,7 @@ class DownsizeNetV2(ConvexResizer):
 
     def _grid(self, images: Tensor, size: Size) -> sampling.Grid:
         """The dense samples."""
-        return _grid(size_of(images), size, self._MARGIN, self.log_prior)
+        return dense_grid(size_of(images), size).to(self.log_prior)
 
     def _samples(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         """(N, C, 2, 2, h + 3, w + 3) the dense samples, 2x2 in each cell: edge and centre."""
@@ -189,6 +183,15 @@ class DownsizeNetV2(ConvexResizer):
                              features.transpose(0, 1).flatten(1))
         return logits.softmax(dim=0, dtype=samples.dtype).reshape(-1, n, h, w).transpose(0, 1)
 
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        if f'{prefix}embedding.weight' not in state_dict and any(
+                f'{prefix}{part}.0.weight' in state_dict for part in ('texture', 'distance')):
+            raise ValueError(
+                f'{prefix}* in the checkpoint is a DownsizeNet, this is a DownsizeNetV2 (the '
+                "default): set resizer=dict(type='DownsizeNet') in model.data_preprocessor, or "
+                'take these weights out of the checkpoint')
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
 
 def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
     """``_samples`` for a graph that leaves open how many neighbours a sample has."""
@@ -201,26 +204,7 @@ def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
     return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1)).transpose(3, 4)
 
 
-def _grid(size_in: Size, size_out: Size, margin: int, like: Tensor) -> sampling.Grid:
-    return sampling.Grid(*(sampling.dense(*sizes, margin).to(like)
-                           for sizes in zip(size_in, size_out)))
-
-
-@lru_cache(maxsize=16)
-def _bands(size_in: Size, size_out: Size, rows: int, margin: int, dtype: torch.dtype,
-           device: torch.device) -> list[tuple[slice, slice, sampling.Grid]]:
-    """Parts of the output, ``rows`` high: their rows, the rows of the input that they need, and
-    their dense samples in these."""
-    bands = []
-    # Tensors made in inference mode could not be used outside of it, and they are kept.
-    with torch.inference_mode(False):
-        grid = _grid(size_in, size_out, margin, torch.empty(0, dtype=dtype, device=device))
-        even, odd = torch.arange(grid.y.weights.shape[1], device=device).chunk(2)
-        for start in range(0, size_out[0], rows):
-            stop = min(start + rows, size_out[0])
-            cells = slice(start, stop + 1 + margin)
-            y = grid.y.select(torch.cat([even[cells], odd[cells]]))
-            low, high = int(y.neighbours.min()), int(y.neighbours.max()) + 1
-            y = y._replace(neighbours=y.neighbours - low)
-            bands.append((slice(start, stop), slice(low, high), grid._replace(y=y)))
-    return bands
+def dense_grid(size_in: Size, size_out: Size) -> sampling.Grid:
+    """The pixels that the dense samples are interpolated from, with two samples beyond each end of
+    the output, which the 3x3 convolution sees."""
+    return sampling.Grid(*(sampling.dense(*sizes, margin=2) for sizes in zip(size_in, size_out)))

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dsnet_mm.resizers import pretrained
-from dsnet_mm.resizers.memory import keep_freed_memory
-from dsnet_mm.resizers.ops import sampling
+from dsnet_mm.resizers.ops import bands, sampling
 from dsnet_mm.resizers.ops.graphs import is_compiling
 from dsnet_mm.resizers.ops.layers import relative_contrast, softmax, weighted_sum, zero_sum
 from dsnet_mm.resizers.ops.sampling import Axis, Grid
@@ -115,7 +114,6 @@ class GuidedUpsampling(pretrained.Pretrained):
             weights = self._weights(self._texture(guide, extent)(rows), grid)
             return _combine(small, weights, grid)
         texture = self._texture(guide, extent, self._bands)
-        keep_freed_memory()
         height, width = size_of(guide)
         rows = slice(0, height) if rows is None else rows
         out = small.new_empty((*small.shape[:2], rows.stop - rows.start, width))
@@ -155,9 +153,7 @@ class GuidedUpsampling(pretrained.Pretrained):
     def _bands(self, images: Tensor, rows: slice | None = None) -> list[slice]:
         """Splits the rows of images, or some of these, into parts that are computed one by one."""
         n, _, height, width = images.shape
-        first, last = (0, height) if rows is None else (rows.start, rows.stop)
-        step = max(1, self._PIXELS // (n * width))
-        return [slice(start, min(start + step, last)) for start in range(first, last, step)]
+        return bands.split(rows or slice(0, height), max(1, self._PIXELS // (n * width)))
 
     def _texture(self, guide: Tensor, extent: Extent,
                  bands: Callable[[Tensor], Sequence[slice | None]] = lambda images: [None]

@@ -10,8 +10,6 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dsnet_mm.files import atomic_write
-
 from torch import Tensor, nn
 
 Net = TypeVar('Net', bound='Pretrained')
@@ -56,7 +54,7 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
     """Reads a trained resizer.
 
     Args:
-        weights (str | Path): One of :func:`names`, or a ``.safetensors`` file of :func:`save`.
+        weights (str | Path): One of :func:`names`, or a ``.safetensors`` file of :func:`to_bytes`.
 
     Returns:
         tuple[dict, dict]: Its config, the ``type`` of network among the arguments, and its state
@@ -118,20 +116,16 @@ def load(net: nn.Module, weights: str | Path) -> None:
                          f'is another network than this one: {error}') from error
 
 
-def save(net: nn.Module, file: str | Path, config: dict) -> None:
-    """Writes a trained resizer.
+def to_bytes(net: nn.Module, config: dict) -> bytes:
+    """The contents of the file of a trained resizer.
 
     Args:
         net (nn.Module): A ``ConvexResizer`` or ``GuidedUpsampling``.
-        file (str | Path): Ends with ``.safetensors``.
         config (dict): The network's arguments.
     """
-    from safetensors.torch import save as to_bytes
+    from safetensors.torch import save
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    config = {'type': type(net).__name__, **config}
-    # save_file() would make a file that nobody else may read.
-    with atomic_write(file) as unfinished:
-        unfinished.write_bytes(to_bytes(state, {'dsnet_mm': json.dumps(config)}))
+    return save(state, {'dsnet_mm': json.dumps({'type': type(net).__name__, **config})})
 
 
 def _find(weights: str | Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dsnet_mm.resizers import DownsizeNet, OutputSize
+from dsnet_mm.resizers import DownsizeNetV2, OutputSize
 from dsnet_mm.resizers.apply import apply_resizer
 
 import torch.nn.functional as F
@@ -36,8 +36,8 @@ class DownsizeRCNNTransform(GeneralizedRCNNTransform):
             ``short_edge`` is given.
         scale (float | tuple[float, float], optional): As there.
         short_edge (int, optional): As there.
-        resizer (nn.Module, optional): By default an untrained ``DownsizeNet``. It sees BGR, as all
-            of this package.
+        resizer (nn.Module, optional): By default an untrained ``DownsizeNetV2``. It sees BGR, as
+            all of this package.
 
     Raises:
         ValueError, TypeError: If the size is missing, ambiguous or wrong.
@@ -55,7 +55,7 @@ class DownsizeRCNNTransform(GeneralizedRCNNTransform):
         # The inherited sizes are those of the inherited resize.
         super().__init__(0, 0, image_mean, image_std, size_divisible)
         self.output_size = OutputSize(size, scale, short_edge)
-        self.resizer = DownsizeNet() if resizer is None else resizer
+        self.resizer = DownsizeNetV2() if resizer is None else resizer
 
     @classmethod
     def replacing(cls, transform: GeneralizedRCNNTransform,
@@ -74,7 +74,7 @@ class DownsizeRCNNTransform(GeneralizedRCNNTransform):
         """Resizes an image and what belongs to it.
 
         Args:
-            image (Tensor): (C, H, W) RGB, normalised, which a ``DownsizeNet`` does not notice.
+            image (Tensor): (C, H, W) RGB, normalised, which a ``DownsizeNetV2`` does not notice.
             target (dict, optional): ``boxes`` and, if the model wants them, ``masks`` and
                 ``keypoints`` in the image's pixels. It is changed; :meth:`forward` copies.
         """

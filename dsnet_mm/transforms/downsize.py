@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dsnet_mm.resizers import ConvexResizer, DownsizeNet, OutputSize
+from dsnet_mm.resizers import ConvexResizer, FixedResizer, OutputSize
 from dsnet_mm.resizers.ops.sampling import nearest
 from dsnet_mm.resizers.ops.size import Size, check_size
 from dsnet_mm.transforms.frozen import FrozenResizer
@@ -36,11 +36,11 @@ class Downsize(v2.Transform):
             ``short_edge`` is given.
         scale (float | tuple[float, float], optional): As there.
         short_edge (int, optional): As there.
-        weights (str | Path, optional): A trained resizer, as in :meth:`DownsizeNet.from_pretrained
-            <dsnet_mm.DownsizeNet.from_pretrained>`.
+        weights (str | Path, optional): A trained resizer, as in
+            :meth:`DownsizeNetV2.from_pretrained <dsnet_mm.DownsizeNetV2.from_pretrained>`.
         resizer (nn.Module, optional): Any resizer instead of ``weights``; it is copied and, as all
-            of this package, sees BGR. Without either, an untrained ``DownsizeNet``, which is
-            bilinear interpolation (without antialiasing).
+            of this package, sees BGR. Without either, bilinear interpolation
+            (without antialiasing).
 
     Raises:
         ValueError, TypeError: If the size is missing, ambiguous or wrong, or both weights and a
@@ -62,7 +62,7 @@ class Downsize(v2.Transform):
             raise ValueError(f'give weights or a resizer, not both: got weights={str(weights)!r} '
                              f'and a {type(resizer).__name__}')
         if resizer is None:
-            resizer = DownsizeNet() if weights is None else ConvexResizer.from_pretrained(weights)
+            resizer = FixedResizer() if weights is None else ConvexResizer.from_pretrained(weights)
         self.resizer = FrozenResizer(resizer, channel_order='rgb')
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ class DownsizeResize(BaseTransform):
 
     Args:
         resizer (dict, optional): Config of the resizer, as that of a preprocessor. Default
-            ``dict(type='DownsizeNet')``.
+            ``dict(type='FixedResizer', mode='bilinear')``: nothing is trained here.
         **kwargs: Those of ``Resize``, whose ``scale`` is (width, height).
 
     Raises:
@@ -38,7 +38,8 @@ class DownsizeResize(BaseTransform):
                              "resizer resizes the image; use dict(type='Resize') instead, or "
                              "resizer=dict(type='FixedResizer', mode=...)")
         self.resize = mmengine.registry.TRANSFORMS.build(dict(type='Resize', **kwargs))
-        self.resizer = FrozenResizer(build_resizer(resizer or {}), channel_order='bgr')
+        net = build_resizer(resizer or dict(type='FixedResizer'))
+        self.resizer = FrozenResizer(net, channel_order='bgr')
 
     @property
     def scale(self) -> tuple[int, int]:

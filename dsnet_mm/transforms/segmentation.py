@@ -1,7 +1,7 @@
 """A resizer that trains with one of torchvision's segmentation models."""
 from collections.abc import Sequence
 
-from dsnet_mm.resizers import DownsizeNet, GuidedUpsampling, OutputSize
+from dsnet_mm.resizers import DownsizeNetV2, GuidedUpsampling, OutputSize
 from dsnet_mm.resizers.apply import apply_resizer, enlarge
 
 import torch.nn.functional as F
@@ -26,8 +26,8 @@ class DownsizeSegmentation(nn.Module):
             ``short_edge`` is given.
         scale (float | tuple[float, float], optional): As there.
         short_edge (int, optional): As there.
-        resizer (nn.Module, optional): By default an untrained ``DownsizeNet``. It sees BGR, as all
-            of this package.
+        resizer (nn.Module, optional): By default an untrained ``DownsizeNetV2``. It sees BGR, as
+            all of this package.
         upsampling (str | GuidedUpsampling): How the logits ``out`` are enlarged, ``'bilinear'`` or
             ``'guided'``, by an untrained :class:`~dsnet_mm.resizers.GuidedUpsampling`, or by one
             that is given.
@@ -47,7 +47,7 @@ class DownsizeSegmentation(nn.Module):
                  upsampling: str | GuidedUpsampling = 'bilinear') -> None:
         super().__init__()
         self.output_size = OutputSize(size, scale, short_edge)
-        self.resizer = DownsizeNet() if resizer is None else resizer
+        self.resizer = DownsizeNetV2() if resizer is None else resizer
         self.model = model
         if upsampling not in ('bilinear', 'guided') and not isinstance(upsampling,
                                                                        GuidedUpsampling):

@@ -28,7 +28,7 @@ def trained(request) -> ConvexResizer:
 @pytest.fixture
 def file(trained, tmp_path) -> Path:
     path = tmp_path / 'trained.safetensors'
-    pretrained.save(trained, path, OPTIONS[type(trained)])
+    path.write_bytes(pretrained.to_bytes(trained, OPTIONS[type(trained)]))
     return path
 
 
@@ -50,7 +50,8 @@ def test_a_file_holds_the_network_and_its_arguments(file, trained, tmp_path):
 
 def test_other_arguments_are_given_beside_the_file(tmp_path):
     file = tmp_path / 'trained.safetensors'
-    pretrained.save(DownsizeNet(activation='sigmoid'), file, dict(activation='sigmoid'))
+    options = dict(activation='sigmoid')
+    file.write_bytes(pretrained.to_bytes(DownsizeNet(**options), options))
     net = DownsizeNet.from_pretrained(file, with_cp=True)
     assert net.activation == 'sigmoid' and net.with_cp
 
@@ -83,7 +84,7 @@ def test_a_file_of_another_kind(file, trained):
 def test_weights_of_a_larger_window_are_refused(window, tmp_path):
     net, path = DownsizeNet(), tmp_path / 'old.safetensors'
     net.logits = torch.nn.Conv2d(32, 16, 1)
-    pretrained.save(net, path, dict(window=window))
+    path.write_bytes(pretrained.to_bytes(net, dict(window=window)))
     remedy = 'DownsizeNetV2 .*commit 9598a05'
     for build in (DownsizeNet.from_pretrained, lambda file: build_resizer(dict(weights=file))):
         with pytest.raises(ValueError, match=f'window must be 2, got {window!r}: .*{remedy}'):

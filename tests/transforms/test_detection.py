@@ -71,8 +71,13 @@ def sample(height: int, width: int) -> tuple[Tensor, dict[str, Tensor]]:
                        masks=mask, keypoints=torch.tensor([[centre]]))
 
 
+def test_the_default_resizer():
+    transform = DownsizeRCNNTransform([0.], [1.], scale=0.5)
+    assert isinstance(transform.resizer, DownsizeNetV2)
+
+
 @pytest.mark.parametrize('training', [True, False])
-@pytest.mark.parametrize('resizer', [None, FixedResizer()])
+@pytest.mark.parametrize('resizer', [DownsizeNet(), FixedResizer()])
 def test_is_the_stock_transform_while_untrained(training, resizer):
     stock = GeneralizedRCNNTransform(
         800, 1333, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], size_divisible=8,

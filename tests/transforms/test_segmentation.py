@@ -41,12 +41,16 @@ def test_the_model_sees_rgb_and_the_resizer_bgr(net):
         DownsizeSegmentation(Pixelwise(), scale=0.5, resizer=net)(images)['out'], expected)
 
 
+def test_the_default_resizer():
+    assert isinstance(DownsizeSegmentation(Pixelwise(), scale=0.5).resizer, DownsizeNetV2)
+
+
 def test_untrained_is_bilinear_interpolation_in_front():
     model = segmentation.lraspp_mobilenet_v3_large(
         weights=None, weights_backbone=None, num_classes=4).eval()
     images = torch.rand(2, 3, 96, 128)
     learned, fixed = (DownsizeSegmentation(model, short_edge=64, resizer=resizer)(images)['out']
-                      for resizer in (None, FixedResizer()))
+                      for resizer in (DownsizeNet(), FixedResizer()))
     torch.testing.assert_close(learned, fixed)
 
 
@@ -58,7 +62,8 @@ def test_guided_upsampling_of_the_logits_alone():
     assert 0 < (guided['out'] - bilinear['out']).abs().max() < 0.008
     net = GuidedUpsampling()
     torch.nn.init.normal_(net.logits.weight)
-    found = DownsizeSegmentation(Pixelwise(), scale=0.5, upsampling=net)(images)['out']
+    found = DownsizeSegmentation(Pixelwise(), scale=0.5, resizer=FixedResizer(),
+                                 upsampling=net)(images)['out']
     small = F.interpolate(images, scale_factor=0.5, mode='bilinear')
     torch.testing.assert_close(found, net(small, images.flip(1)))  # it sees BGR, as all of ours
     with pytest.raises(ValueError, match="upsampling must be .* got 'bicubic'"):

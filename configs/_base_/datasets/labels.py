@@ -1,11 +1,11 @@
 # A data set of images and label maps in full resolution. Children set data_root, the folders, the
 # classes and the number of epochs.
-_base_ = ['./unresized.py']
+_base_ = ['./own_size.py']
 
 data_root = None
 
-train_pipeline = _base_.train_unresized
-test_pipeline = _base_.test_unresized
+train_pipeline = _base_.train_own_size
+test_pipeline = _base_.test_own_size
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,

@@ -3,7 +3,7 @@ _base_ = ['./det_preprocessor.py']
 
 model = dict(
     type='CenterNet',
-    data_preprocessor=dict(target_size=(160, 160)),
+    data_preprocessor=dict(target_size=(160, 160), resizer=dict(type='DownsizeNet')),
     backbone=dict(
         type='ResNet', depth=18, norm_eval=False, norm_cfg=dict(type='BN'),
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),

@@ -2,7 +2,7 @@
 _base_ = ['./encoder_decoder.py']
 
 model = dict(
-    data_preprocessor=dict(target_size=(100, 100)),
+    data_preprocessor=dict(target_size=(100, 100), resizer=dict(type='DownsizeNet')),
     backbone=dict(
         type='dsnet_mm.FCNVGG',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')),

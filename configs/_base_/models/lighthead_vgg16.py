@@ -3,7 +3,7 @@ _base_ = ['./det_preprocessor.py']
 
 model = dict(
     type='FasterRCNN',
-    data_preprocessor=dict(short_edge=165),
+    data_preprocessor=dict(short_edge=165, resizer=dict(type='DownsizeNet')),
     backbone=dict(
         type='dsnet_mm.VGG',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')),

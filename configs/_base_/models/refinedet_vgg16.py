@@ -3,7 +3,8 @@ _base_ = ['./det_preprocessor.py']
 
 model = dict(
     type='SingleStageDetector',
-    data_preprocessor=dict(target_size=(160, 160), std=[1, 1, 1]),
+    data_preprocessor=dict(
+        target_size=(160, 160), std=[1, 1, 1], resizer=dict(type='DownsizeNet')),
     backbone=dict(
         type='dsnet_mm.RefineDetVGG', depth=16,
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://vgg16_caffe')),

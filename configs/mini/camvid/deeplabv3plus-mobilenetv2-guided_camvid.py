@@ -1,4 +1,5 @@
-# Small logits, a quarter of the shrunk image, return to full size by the large image's guidance.
+# Logits at a quarter of the resized image's sides return to the input image's size by guided
+# upsampling.
 # They are enlarged 13 times: texture is read from an image four times as large as they are, so that
 # the guide's 5x5 pixels reach from one to the next.
 _base_ = ['./deeplabv3plus-mobilenetv2_camvid.py']

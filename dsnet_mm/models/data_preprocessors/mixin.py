@@ -11,7 +11,7 @@ from dsnet_mm.models.data_preprocessors.samples import rescale_ground_truth, res
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.apply import apply_resizer
-from dsnet_mm.resizers.ops.size import Size, check_images, size_of
+from dsnet_mm.resizers.ops.size import Size, size_of
 
 import torch
 from mmengine.dist import broadcast
@@ -33,9 +33,9 @@ class DownsizeMixin:
     Args:
         target_size, scale, short_edge: The size of the resized images, exactly one of the three, as
             in :class:`~dsnet_mm.resizers.OutputSize`.
-        resizer (dict, optional): Config of the resizer. Default ``dict(type='DownsizeNet')``; the
-            bilinear baseline is ``dict(type='FixedResizer', mode='bilinear')``. An ``init_cfg`` in
-            it is mmengine's, as in
+        resizer (dict, optional): Config of the resizer. Default ``dict(type='DownsizeNetV2')``;
+            the bilinear baseline is ``dict(type='FixedResizer', mode='bilinear')``. An ``init_cfg``
+            in it is mmengine's, as in
             ``dict(type='Pretrained', checkpoint=..., prefix='data_preprocessor.resizer.')``.
         freeze (bool): Do not train the resizer.
         ratio_range (tuple[float, float], optional): Multi-scale training: the size is multiplied by
@@ -43,7 +43,7 @@ class DownsizeMixin:
             one, the same on all ranks; at test the size is the one given. So one resizer serves
             many ratios.
         *args, **kwargs: Those of the inherited preprocessor. Sizes among them are those of the
-            unresized images and are mapped as an image of that size would be.
+            input images and are mapped as an input image of that size would be.
 
     Raises:
         ValueError, TypeError: If the size or the range is missing, ambiguous or wrong, the
@@ -68,7 +68,7 @@ class DownsizeMixin:
         self.output_size = OutputSize(target_size, scale, short_edge)
         self.ratio_range = None if ratio_range is None else _check_range(ratio_range)
         if resizer is not None and not isinstance(resizer, dict):
-            raise TypeError("resizer must be a config, like dict(type='DownsizeNet'), "
+            raise TypeError("resizer must be a config, like dict(type='DownsizeNetV2'), "
                             f'got {resizer!r}')
         resizer = dict(resizer or {})
         self._resizer_init_cfg = resizer.pop('init_cfg', None)
@@ -170,7 +170,6 @@ class DownsizeMixin:
         return [resized[i] for i in range(len(images))]
 
     def _resize_batch(self, images: Tensor, output_size: OutputSize) -> Tensor:
-        check_images(images)
         return apply_resizer(self.resizer, images, output_size(*images.shape[-2:]))
 
     def _draw_ratio(self, ratio_range: tuple[float, float]) -> float:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsnet_mm.registry import MODELS
-from dsnet_mm.resizers import DownsizeNet, OutputSize, downsizenet_fast
+from dsnet_mm.resizers import DownsizeNet, OutputSize
 from dsnet_mm.resizers.ops.layers import interpolate
-from dsnet_mm.resizers.ops.sampling import Grid, project
+from dsnet_mm.resizers.ops.sampling import project
 from dsnet_mm.resizers.ops.size import Size, check_images, check_positive, check_size, size_of
 
 import torch
@@ -86,14 +86,14 @@ class LearnedInterpolation(nn.Module):
         return self._resize(features, size)
 
     def coefficients(self, features: Tensor, size: Size | None = None) -> Tensor:
-        """The weights (N, groups, 4, h, w) of the four neighbours of each output position, row by
-        row.
+        """The coefficients (N, groups, 4, h, w) of the four neighbours of each output position,
+        row by row.
 
         Arguments and errors are those of :meth:`forward`.
         """
         check_images(features, self.in_channels)
-        grid = project(size_of(features), self._size(features, size))
-        return self._coefficients(features, grid).unflatten(0, (-1, self.groups))
+        size = self._size(features, size)
+        return self._coefficients(features, size).unflatten(0, (-1, self.groups))
 
     def apply(self, fn: Callable[[nn.Module], None]) -> LearnedInterpolation:
         """Applies a function to all modules, except one by which mmengine initialises them.
@@ -105,19 +105,18 @@ class LearnedInterpolation(nn.Module):
         return self if initializes else super().apply(fn)
 
     def _resize(self, features: Tensor, size: Size) -> Tensor:
-        grid = project(size_of(features), size)
-        coefficients = self._coefficients(features, grid)
+        coefficients = self._coefficients(features, size)
         values = features.reshape(len(coefficients), -1, *features.shape[-2:])
-        resized = interpolate(values, coefficients, grid.to(features))
+        grid = project(size_of(features), size).to(features)
+        resized = interpolate(values, coefficients, grid)
         return resized.reshape(*features.shape[:2], *size)
 
-    def _coefficients(self, features: Tensor, grid: Grid) -> Tensor:
+    def _coefficients(self, features: Tensor, size: Size) -> Tensor:
         """The coefficients (N * groups, 4, h, w), each group taken as an image of its own."""
         texture = self.compress(features).reshape(
             len(features) * self.groups, -1, *features.shape[-2:])
         # In half precision a map of small values could not be standardised.
-        texture = texture.to(self.net.logits.weight.dtype)
-        return downsizenet_fast.coefficients(self.net, texture, grid.to(texture))
+        return self.net.coefficients(texture.to(self.net.logits.weight.dtype), size)
 
     def _size(self, features: Tensor, size: Size | None) -> Size:
         if size is not None:

@@ -33,7 +33,7 @@ def interpolate(images: Tensor, coefficients: Tensor, grid: Grid) -> Tensor:
         Tensor: (N, C, h, w), of the images' dtype.
     """
     weights = coefficients.to(images.dtype).unsqueeze(2).unbind(1)
-    return weighted_sum(weights, grid.select(images))
+    return weighted_sum(weights, grid.gather(images))
 
 
 def weighted_sum(weights: Iterable[Tensor], values: Iterable[Tensor]) -> Tensor:

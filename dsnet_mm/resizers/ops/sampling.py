@@ -27,7 +27,7 @@ class Axis(NamedTuple):
             before it in pixels, in [0, 1].
         stride (int): Pixels between neighbouring projected points, if that is a whole number above
             1, otherwise 0.
-        first (int): With a stride, the first element of ``lower()``.
+        first (int): With a stride, the first element of ``lower()`` as a number.
     """
     neighbours: Tensor
     weights: Tensor
@@ -49,29 +49,41 @@ class Axis(NamedTuple):
         return first, second
 
     def select(self, points: Tensor | slice) -> 'Axis':
-        """The neighbours of some of the output pixels, in any order."""
+        """The neighbours of some of the points, in any order."""
         return Axis(self.neighbours[:, points], self.weights[:, points], self.fraction[points])
 
-    def part(self, start: int, stop: int, margin: int) -> tuple[slice, 'Axis']:
-        """A part of the output's pixels.
+    def part(self, points: Tensor | slice, margin: int = 0) -> tuple[slice, 'Axis']:
+        """A part of the input, for some of the points.
 
         Args:
-            start (int): The first pixel.
-            stop (int): The one after the last.
-            margin (int): Pixels of the input wanted on both sides of the lower neighbours; fewer at
-                the edge.
+            points (Tensor | slice): Consecutive ones where the axis has a stride.
+            margin (int): Pixels of the input wanted on both sides of the neighbours; fewer at the
+                edge.
 
         Returns:
-            tuple[slice, Axis]: The pixels of the input that they need, and their neighbours among
-            these.
+            tuple[slice, Axis]: The pixels of the input, and the points' neighbours among these.
         """
-        part = self._replace(neighbours=self.neighbours[:, start:stop],
-                             weights=self.weights[:, start:stop],
-                             fraction=self.fraction[start:stop])
-        low = max(int(part.lower()[0]) - margin, 0)
-        high = max(int(part.neighbours[-1, -1]), int(part.lower()[-1]) + margin) + 1
-        return slice(low, high), part._replace(
-            neighbours=part.neighbours - low, first=self.first + start * self.stride - low)
+        neighbours, weights, fraction, *_ = self.select(points)
+        low = max(int(neighbours.min()) - margin, 0)
+        high = int(neighbours.max()) + margin + 1
+        neighbours = neighbours - low
+        return slice(low, high), Axis(neighbours, weights, fraction, self.stride,
+                                      int(neighbours[0, 0]))
+
+    def of_rows(self, rows: slice, number: int) -> Tensor | slice:
+        """The points of some of the output's rows: the rows themselves, or of a :func:`dense` axis
+        their edges and centres and the margins around these.
+
+        Args:
+            rows (slice): The rows.
+            number (int): Of all rows of the output.
+        """
+        count = len(self.fraction)
+        if count == number:
+            return rows
+        more = count // 2 - number  # points of each kind
+        each = torch.arange(rows.start, rows.stop + more, device=self.fraction.device)
+        return torch.cat([each, count // 2 + each])
 
     def to(self, like: Tensor) -> 'Axis':
         """Moves the axis to the device of a tensor, weights and fractions in its dtype."""
@@ -94,11 +106,19 @@ class Grid(NamedTuple):
         """Height and width of the output."""
         return len(self.y.fraction), len(self.x.fraction)
 
+    def distinct(self) -> 'Grid':
+        """The output pixels that lie differently between their neighbours: with strides along both
+        axes one, which stands for all, otherwise all."""
+        if not (self.y.stride and self.x.stride):
+            return self
+        first = slice(0, 1)
+        return Grid(self.y.select(first), self.x.select(first))
+
     def prior(self) -> Tensor:
         """(4, h, w) weights of P1 to P4 in ``F.interpolate(mode='bilinear')``."""
         return (self.y.weights[:, None, :, None] * self.x.weights[:, None]).flatten(0, 1)
 
-    def select(self, images: Tensor) -> Sequence[Tensor]:
+    def gather(self, images: Tensor) -> Sequence[Tensor]:
         """P1 to P4 of all output pixels, (N, C, h, w) each.
 
         Args:

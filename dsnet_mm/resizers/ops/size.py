@@ -14,6 +14,8 @@ Size = tuple[int, int]
 
 # A larger side is a mistake: such an image fits into no memory.
 _LARGEST_SIDE = 2**20
+# A larger factor is one as well: somebody meant pixels.
+_LARGEST_SCALE = 8
 # Of squares of larger values the sum over an image could exceed single precision.
 _LARGEST_VALUE = 1e12
 
@@ -24,13 +26,14 @@ class OutputSize:
     Args:
         target_size (tuple[int, int], optional): Height and width in pixels, for every image.
         scale (float | tuple[float, float], optional): Factor for both sides, or for height and
-            width. Rounds down, as ``F.interpolate(scale_factor=...)``: 513 pixels times 0.35 are
-            179, the paper's size (Table 2).
+            width, at most 8. Rounds down, as ``F.interpolate(scale_factor=...)``: 513 pixels times
+            0.35 are 179, the paper's size (Table 2).
         short_edge (int, optional): Pixels of the shorter side; the longer one keeps the ratio and
             rounds to the nearest pixel.
 
     Raises:
-        ValueError: If none or several are given, or a size or factor is not positive.
+        ValueError: If none or several are given, a size or factor is not positive, or a factor
+            above 8.
         TypeError: If a size is not an integer, or a factor not a number.
     """
 
@@ -53,13 +56,19 @@ class OutputSize:
         self.target_size, self.scale, self.short_edge = target_size, scale, short_edge
 
     def __call__(self, height: int, width: int) -> Size:
-        """The output size (h, w) of an image of this height and width, in pixels."""
+        """The output size (h, w) of an image of this height and width, in pixels.
+
+        Raises:
+            ValueError: If the image is empty and the size depends on its own.
+        """
         if self.target_size is not None:
             return self.target_size
         if self.scale is not None:
             return _scaled(height, self.scale[0]), _scaled(width, self.scale[1])
         assert self.short_edge is not None  # one of the three is given
         shorter = min(height, width)
+        if shorter < 1:
+            raise ValueError(f'images must not be empty, got {height}x{width} pixels')
         return (round(height * self.short_edge / shorter),
                 round(width * self.short_edge / shorter))
 
@@ -116,9 +125,9 @@ def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
     pair = tuple(scale) if isinstance(scale, Sequence) else (scale, scale)
     if len(pair) != 2 or any(isinstance(s, bool) or not isinstance(s, Real) for s in pair):
         raise TypeError(f'scale must be a number, or one for height and one for width: {scale!r}')
-    if not all(0 < s <= _LARGEST_SIDE for s in pair):
-        raise ValueError(f'scale must be positive, finite and at most {_LARGEST_SIDE}, got '
-                         f'{scale!r}')
+    if not all(0 < s <= _LARGEST_SCALE for s in pair):
+        raise ValueError(f'scale must be positive, finite and at most {_LARGEST_SCALE}, got '
+                         f'{scale!r}; for pixels: target_size=(h, w)')
     return pair[0], pair[1]
 
 
@@ -171,7 +180,7 @@ def check_finite(values: Tensor, what: str) -> None:
     where = bad.nonzero()[0].tolist()
     raise ValueError(
         f'{what} has {int(bad.sum())} of {values.numel()} values that are NaN, infinite or beyond '
-        f'{_LARGEST_VALUE:g}, the first at {where}: {values[tuple(where)].item()}. Mend the file, '
+        f'{_LARGEST_VALUE:g}, the first at {where}: {values[tuple(where)].item()}. Fix the file, '
         'or leave it out of the data set')
 
 

@@ -1,7 +1,7 @@
 """The preprocessor for mmdet: what it does to images and samples, and what it refuses."""
 import copy
 
-from dsnet_mm import DownsizeDetDataPreprocessor
+from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeNet, DownsizeNetV2
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.runner import load_state_dict
 from mmengine.structures import InstanceData
 from samples import det_sample, image
 
@@ -143,9 +144,9 @@ def test_the_dotted_name_resolves_from_any_scope():
 
 
 def test_random_state_is_left_alone():
-    """So that the model behind starts from the same weights in every arm."""
+    """So that the model behind starts from the same weights in every variant."""
     states = []
-    for resizer in (BILINEAR, dict(type='DownsizeNet'), dict(num_convs=4)):
+    for resizer in (BILINEAR, dict(type='DownsizeNet', num_convs=4), {}):
         torch.manual_seed(3)
         DownsizeDetDataPreprocessor(target_size=(16, 16), resizer=resizer).init_weights()
         states.append(torch.random.get_rng_state())
@@ -165,8 +166,24 @@ def test_resizer_starts_from_a_checkpoint(tmp_path):
         assert torch.equal(a, b)
 
 
+def test_the_default_resizer():
+    assert type(DownsizeDetDataPreprocessor(scale=0.5).resizer) is DownsizeNetV2
+
+
+@pytest.mark.parametrize('trained, kind', [(DownsizeNet, DownsizeNetV2),
+                                           (DownsizeNetV2, DownsizeNet)])
+def test_a_checkpoint_of_the_other_network_is_refused(trained, kind):
+    """mmengine would warn of it only, and predict behind an untrained resizer."""
+    model, other = (DownsizeDetDataPreprocessor(scale=0.5, resizer=dict(type=net.__name__))
+                    for net in (trained, kind))
+    message = rf"is a {trained.__name__}, this is a {kind.__name__}.*type='{trained.__name__}'"
+    with pytest.raises(ValueError, match=message):
+        load_state_dict(other, model.state_dict())
+
+
 @pytest.mark.parametrize('kwargs, error, message', [
     (dict(), ValueError, 'exactly one'),
+    (dict(scale=(320, 320)), ValueError, r'at most 8, .*for pixels: target_size=\(h, w\)'),
     (dict(target_size=(16, 16), scale=0.5), ValueError, 'exactly one'),
     (dict(target_size=(16, -16)), ValueError, 'positive'),
     (dict(short_edge=1.5), TypeError, 'integers'),

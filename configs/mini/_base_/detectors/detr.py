@@ -9,7 +9,7 @@ ffn = dict(
 model = dict(
     type='DETR',
     num_queries=20,
-    data_preprocessor=dict(target_size=(165, 165)),
+    data_preprocessor=dict(target_size=(165, 165), resizer=dict(type='DownsizeNet')),
     backbone=dict(
         type='ResNet', depth=18, stem_channels=16, base_channels=16, num_stages=4,
         out_indices=(3, ), norm_eval=False, norm_cfg=dict(type='BN')),

@@ -3,6 +3,7 @@
 _base_ = ['./resnet18.py']
 
 model = dict(
+    data_preprocessor=dict(resizer=dict(type='DownsizeNet')),
     backbone=dict(dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), contract_dilation=True),
     decode_head=dict(
         type='DepthwiseSeparableASPPHead', in_channels=128, in_index=3, channels=64,

@@ -3,7 +3,7 @@
 _base_ = ['./segmentation.py']
 
 model = dict(
-    data_preprocessor=dict(target_size=(100, 100)),
+    data_preprocessor=dict(target_size=(100, 100), resizer=dict(type='DownsizeNet')),
     backbone=dict(type='dsnet_mm.FCNVGG', base_channels=8, with_bn=True),
     decode_head=dict(
         type='dsnet_mm.FCN8sHead', in_channels=(3, 32, 64, 64), channels=128,

@@ -5,7 +5,7 @@ _base_ = ['./segmentation.py']
 
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    data_preprocessor=dict(scale=0.3),
+    data_preprocessor=dict(scale=0.3, resizer=dict(type='DownsizeNet')),
     backbone=dict(
         type='dsnet_mm.SPNetResNet', depth=50, stem_channels=32, base_channels=16,
         dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), multi_grid=(4, 8, 16), norm_cfg=norm_cfg,

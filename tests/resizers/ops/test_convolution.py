@@ -1,10 +1,10 @@
 """Convolutions at the projected points against those of the whole map."""
-from dsnet_mm.resizers.downsizenet_fast import (
+from dsnet_mm.resizers.ops import sampling
+from dsnet_mm.resizers.ops.convolution import (
     padded_convolution,
     pooled_convolution,
     strided_convolution,
 )
-from dsnet_mm.resizers.ops import sampling
 from dsnet_mm.resizers.ops.layers import floating_pooling
 
 import torch

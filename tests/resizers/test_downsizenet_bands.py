@@ -1,6 +1,8 @@
-"""DownsizeNet in tiles against every layer on the whole image: the same weights and results."""
-from dsnet_mm.resizers import DownsizeNet, tiled
-from dsnet_mm.resizers.downsizenet_fast import image_independent_terms
+"""DownsizeNet in bands against every layer on the whole image: the same weights and results."""
+from dsnet_mm.resizers import DownsizeNet
+from dsnet_mm.resizers.downsizenet import mean_and_variance
+from dsnet_mm.resizers.ops import bands
+from dsnet_mm.resizers.ops.sampling import project
 
 import pytest
 import torch
@@ -25,8 +27,8 @@ def trained(**kwargs) -> DownsizeNet:
 
 
 @pytest.fixture
-def small_tiles(monkeypatch):
-    monkeypatch.setattr(tiled, 'pixels', lambda device: 200)
+def narrow_bands(monkeypatch):
+    monkeypatch.setattr(DownsizeNet, '_PIXELS', 200)
 
 
 def check_agreement(net, images, size, tolerance):
@@ -42,7 +44,7 @@ def test_any_sizes(kwargs, n, height, width, h, w, as_bytes, budget):
     images = 255 * torch.rand(n, 3, height, width)
     images = images.byte() if as_bytes else images.double()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiled, 'pixels', lambda device: budget)
+        patch.setattr(DownsizeNet, '_PIXELS', budget)
         check_agreement(trained(**kwargs).double(), images, (h, w), 1e-8)
 
 
@@ -50,7 +52,7 @@ def test_any_sizes(kwargs, n, height, width, h, w, as_bytes, budget):
 def test_whole_ratios(kwargs, ratio_y, ratio_x, h, w, budget):
     images = 255 * torch.rand(2, 3, h * ratio_y, w * ratio_x).double()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiled, 'pixels', lambda device: budget)
+        patch.setattr(DownsizeNet, '_PIXELS', budget)
         check_agreement(trained(**kwargs).double(), images, (h, w), 1e-8)
 
 
@@ -64,7 +66,7 @@ def test_real_sizes_in_single_precision(size_in, size_out):
 
 
 @pytest.mark.parametrize('dtype', HALF)
-def test_autocast(dtype, small_tiles):
+def test_autocast(dtype, narrow_bands):
     net, images = DownsizeNet(), torch.rand(2, 3, 40, 41)
     torch.nn.init.normal_(net.logits.weight, std=0.3)
     exact = net.plain(images, (20, 19)).detach()
@@ -75,7 +77,7 @@ def test_autocast(dtype, small_tiles):
                                    atol=10 * torch.finfo(dtype).eps)
 
 
-def test_what_is_kept_serves_with_autocast_and_without(small_tiles):
+def test_bands_serve_with_autocast_and_without(narrow_bands):
     net, images = trained(), torch.rand(1, 3, 40, 41)
     expected = net.plain(images, (20, 19)).detach()
     for enabled in (True, False, True):
@@ -85,7 +87,7 @@ def test_what_is_kept_serves_with_autocast_and_without(small_tiles):
 
 
 @pytest.mark.parametrize('dtype', HALF)
-def test_half_precision(dtype, small_tiles):
+def test_half_precision(dtype, narrow_bands):
     net, images = DownsizeNet(), 255 * torch.rand(2, 3, 40, 41)
     torch.nn.init.normal_(net.logits.weight, std=0.3)
     exact = net(images, (20, 19)).detach()
@@ -130,7 +132,7 @@ def test_checkpointing_keeps_less_and_learns_the_same():
     assert sum(kept[True]) < 0.2 * sum(kept[False])
 
 
-def test_the_image_does_not_set_the_memory(small_tiles, monkeypatch):
+def test_the_image_does_not_set_the_memory(narrow_bands, monkeypatch):
     """No map as large as the image is made but the image itself and the output."""
     net, largest = trained(), []
 
@@ -149,57 +151,6 @@ def test_the_image_does_not_set_the_memory(small_tiles, monkeypatch):
     assert max(size for size in largest if size != output) < 4 * 3 * 200 * 300 / 2
 
 
-@pytest.fixture
-def computed(monkeypatch):
-    """Grids of which image-independent terms were computed, from an empty cache on."""
-    grids = []
-    monkeypatch.setattr(tiled, '_terms', {})
-    monkeypatch.setattr(tiled, 'image_independent_terms', lambda net, grid: (
-        grids.append(grid), image_independent_terms(net, grid))[1])
-    return grids
-
-
-def test_terms_are_kept_and_never_stale(computed):
-    net, images = trained(), torch.rand(1, 3, 20, 20)
-
-    def check():
-        computed.clear()
-        with torch.no_grad():
-            out = net(images, (9, 9))
-        fresh = bool(computed)
-        torch.testing.assert_close(out, net.plain(images, (9, 9)).detach(), rtol=0, atol=1e-5)
-        return fresh
-
-    assert check() and not check()
-    net.distance[0].weight.data.mul_(2)  # leaves no trace in the version of the parameter
-    assert check() and not check()
-    net.logits.load_state_dict(trained().logits.state_dict())
-    assert check() and not check()
-    for size in range(1, tiled._ENTRIES + 1):
-        with torch.no_grad():
-            net(images, (size, 9))
-    assert check()
-    assert len(tiled._terms) == tiled._ENTRIES
-
-
-def test_networks_of_equal_weights_but_other_options_have_their_own_terms(computed):
-    net, images = trained(), torch.rand(1, 3, 20, 20)
-    other = DownsizeNet(bilinear_prior=False)
-    other.load_state_dict(net.state_dict())
-    for each in (net, other):
-        check_agreement(each, images, (9, 9), 1e-5)
-    check_agreement(net.double(), images.double(), (9, 9), 1e-8)
-    assert len(tiled._terms) == 3
-
-
-def test_large_terms_are_not_kept(computed, monkeypatch):
-    monkeypatch.setattr(tiled, '_ENTRY_BYTES', 4 * (4 + 4) * 9 * 9 - 1)
-    net, images = trained(), torch.rand(1, 3, 20, 20)
-    with torch.no_grad():
-        net(images, (9, 9))
-    assert not tiled._terms
-
-
 def test_what_inference_mode_keeps_serves_training():
     net, images = trained(), torch.rand(1, 3, 20, 20)
     with torch.inference_mode():
@@ -209,20 +160,20 @@ def test_what_inference_mode_keeps_serves_training():
         net(images, (9, 9))
 
 
-def test_tiles_cover_the_output_once():
-    tiles = tiled.cut((700, 5000), (333, 1700), 2, 2**16, torch.float32, torch.device('cpu'))
-    count = torch.zeros(333, 1700)
-    for tile in tiles:
-        count[tile.rows, tile.columns] += 1
-        height, width = (s.stop - s.start for s in (tile.input_rows, tile.input_columns))
-        assert height * width < 1.3 * 2**16
-    assert (count == 1).all() and len(tiles) > 50
+def test_bands_cover_the_output_once():
+    found = bands.cut(project, (700, 5000), (333, 1700), 9, 2, torch.float32, torch.device('cpu'))
+    count = torch.zeros(333)
+    for band in found:
+        count[band.rows] += 1
+        height = band.input_rows.stop - band.input_rows.start
+        assert height <= 9 * 700 / 333 + 2 + 2 * 2
+    assert (count == 1).all() and len(found) == 37
 
 
-@given(st.integers(1, 3), side, side, st.integers(1, 500))
-def test_moments(n, height, width, budget):
+@given(st.integers(1, 3), side, side, st.integers(1, 70))
+def test_mean_and_variance(n, height, width, rows):
     images = torch.rand(n, 3, height, width).double() * 100 + 1000
-    mean, variance = tiled.moments(images, torch.double, budget)
+    mean, variance = mean_and_variance(images.split(rows, dim=2))
     torch.testing.assert_close((variance, mean), torch.var_mean(
         images, dim=(2, 3), correction=0, keepdim=True))
 
