@@ -282,7 +282,7 @@ def test_a_planted_difference_is_found_and_a_planted_equality_too(tmp_path, monk
     make_squares(tmp_path / 'val', 16)
     config = tmp_path / 'small.py'
     config.write_text(
-        f"_base_ = ['{ROOT}/configs/mini/_base_/segmentation.py',\n"
+        f"_base_ = ['{ROOT}/configs/mini/_base_/segmenters/segmentation.py',\n"
         f"          '{ROOT}/configs/_base_/datasets/labels.py']\n"
         "custom_imports = dict(imports=['dsnet_mm', 'planted'])\n"
         "head = dict(type='FCNHead', in_channels=16, in_index=0, channels=16, num_classes=3,\n"
