@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+REQUIREMENTS = ROOT / 'requirements/onedl.txt'
 
 
 def run(*command: str) -> None:
@@ -19,7 +20,7 @@ def test_ruff():
     run('ruff', 'check')
 
 
-@pytest.mark.skipif(f'torch=={version("torch")}\n' not in (ROOT / 'requirements.txt').read_text(),
-                    reason='types are those of the PyTorch in requirements.txt')
+@pytest.mark.skipif(f'torch=={version("torch")}\n' not in REQUIREMENTS.read_text(),
+                    reason=f'types are those of the PyTorch in {REQUIREMENTS.name}')
 def test_mypy():
     run('mypy')

@@ -5,22 +5,22 @@
 #     tools/setup_env.sh [--stack openmmlab|compiled] [EXTRA ...]
 #
 #     stack       environment       versions
-#     (default)   .venv             requirements.txt
-#     openmmlab   .venv-openmmlab   requirements-openmmlab.txt
-#     compiled    .venv-compiled    requirements-compiled.txt; MMCV_WHEELS is the folder with the
+#     (default)   .venv             requirements/onedl.txt
+#     openmmlab   .venv-openmmlab   requirements/openmmlab.txt
+#     compiled    .venv-compiled    requirements/compiled.txt; MMCV_WHEELS is the folder with the
 #                                   wheel of mmcv (default: ../shared/wheels)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-suffix=
+stack=onedl suffix=
 if [ "${1:-}" = --stack ]; then
-    suffix="-$2"
+    stack=$2 suffix="-$2"
     shift 2
 fi
 venv=.venv$suffix
-requirements=requirements$suffix.txt
+requirements=requirements/$stack.txt
 if [ ! -e "$requirements" ]; then
-    echo "There is no stack '${suffix#-}': use openmmlab or compiled, or leave out --stack." >&2
+    echo "There is no stack '$stack': use openmmlab or compiled, or leave out --stack." >&2
     exit 1
 fi
 
