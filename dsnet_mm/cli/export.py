@@ -41,6 +41,7 @@ from dsnet_mm.deploy.export.parts import RawGraph, ResizerGraph, own_raw_outputs
 from dsnet_mm.deploy.export.sample_images import load_images, synthetic_images
 from dsnet_mm.deploy.export.translation import CAN_EXPORT
 from dsnet_mm.deploy.export.writer import OPSET, write_onnx
+from dsnet_mm.deploy.runtime.images import pick_images
 from dsnet_mm.deploy.runtime.metadata import LAYOUTS, ORDERS
 from dsnet_mm.engine.loading import load_model, load_resizer
 from dsnet_mm.files import check_output
@@ -87,7 +88,7 @@ def export_deploy(args: argparse.Namespace) -> None:
         images = synthetic_images(size)
         print('checked on synthetic images: give --images for real ones')
     else:
-        images = load_images(args.images, 6, size)
+        images = load_images(pick_images(args.images, 6), size)
         print(f'checked on images in {args.images}')
     write_onnx(graph, cfg, args.out, images, size, args.opset, model.dataset_meta, args.fp16)
 

@@ -19,8 +19,9 @@ from PIL import Image, ImageOps
 def weights(request, tmp_path) -> Path:
     net = request.param()
     torch.nn.init.normal_(net.logits.weight, std=5)
-    pretrained.save(net, tmp_path / 'trained.safetensors', {})
-    return tmp_path / 'trained.safetensors'
+    file = tmp_path / 'trained.safetensors'
+    file.write_bytes(pretrained.to_bytes(net, {}))
+    return file
 
 
 @pytest.fixture

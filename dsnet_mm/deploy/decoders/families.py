@@ -14,10 +14,6 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmengine.model import BaseModel
 
 
-def _outputs(model: BaseModel, frame: Frame) -> Any:
-    return raw_outputs(model, frame.batch)
-
-
 class Family(NamedTuple):
     """Detectors that share a decoding.
 
@@ -32,7 +28,8 @@ class Family(NamedTuple):
     model: Any
     parts: dict[str, tuple[Any, tuple[str, ...]]]
     decode: Callable[..., Candidates]
-    outputs: Callable[[BaseModel, Frame], Any] = _outputs
+    outputs: Callable[[BaseModel, Frame], Any] = lambda model, frame: raw_outputs(
+        model, frame.batch)
 
     def fits(self, model: BaseModel) -> bool:
         """Whether a model and its parts inherit all these methods unchanged."""

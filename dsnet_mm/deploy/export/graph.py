@@ -1,6 +1,5 @@
 """A whole model as a traceable function from input images to boxes or label maps."""
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from dsnet_mm.deploy.errors import CannotExport
 from dsnet_mm.deploy.export.preprocessing import PipelineSteps, Preprocessing, test_pipeline
@@ -125,20 +124,14 @@ def build_graph(model: BaseModel, cfg: Config, layout: str = 'nhwc', channel_ord
     preprocessing = Preprocessing(model.data_preprocessor, PipelineSteps(test_pipeline(cfg)),
                                   layout, channel_order)
     model.eval().requires_grad_(False)
-    if _is_a(model, 'mmseg', 'BaseSegmentor'):
+    bases = {base.__name__ for base in type(model).__mro__}  # one of the packages may be missing
+    if 'BaseSegmentor' in bases:
         if number is not None:
             raise CannotExport('a number of boxes of a segmenter', 'leave it out')
         return SegmenterGraph(model, preprocessing, scores).eval()
-    if _is_a(model, 'mmdet', 'BaseDetector'):
+    if 'BaseDetector' in bases:
         if scores:
             raise CannotExport('score maps of a detector', 'leave them out')
         return DetectorGraph(model, preprocessing, number).eval()
     raise CannotExport(f'a model of type {type(model).__name__}, neither a detector of mmdet nor a '
                        'segmenter of mmseg,')
-
-
-def _is_a(model: BaseModel, package: str, name: str) -> bool:
-    if find_spec(package) is None:
-        return False
-    models = __import__(f'{package}.models', fromlist=['models'])
-    return isinstance(model, getattr(models, name))

@@ -163,7 +163,7 @@ def quantize(file: Path, images: Sequence[Path], out: Path, reduce_range: bool =
     add_pre_process_metadata(model)  # PyTorch's exporter has optimised it
     with atomic_write(out) as unfinished:
         quantize_static(
-            model, unfinished, CalibrationImages(session, images, done), per_channel=True,
+            model, unfinished, Batches(_arranged(session, images, done)), per_channel=True,
             op_types_to_quantize=QUANTIZED, nodes_to_quantize=nodes, reduce_range=reduce_range,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
         model = onnx.load(unfinished)
@@ -173,20 +173,20 @@ def quantize(file: Path, images: Sequence[Path], out: Path, reduce_range: bool =
     return metadata
 
 
-class CalibrationImages(CalibrationDataReader):
-    """The calibration images in the form in which onnxruntime asks for them."""
+class Batches(CalibrationDataReader):
+    """An iterator in the form in which onnxruntime asks for calibration data."""
 
-    def __init__(self, session: Session, files: Sequence[Path], done: Callable[[], None]) -> None:
-        self.batches = self._read(session, files, done)
+    def __init__(self, batches: Iterator[dict[str, np.ndarray]]) -> None:
+        self.batches = batches
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self.batches, None)
 
-    @staticmethod
-    def _read(session: Session, files: Sequence[Path],
+
+def _arranged(session: Session, files: Sequence[Path],
               done: Callable[[], None]) -> Iterator[dict[str, np.ndarray]]:
-        size = session.metadata.size
-        for file in files:
-            image = read_image(file)
-            yield {'images': session.arrange(image if size is None else fit(image, size))}
-            done()
+    size = session.metadata.size
+    for file in files:
+        image = read_image(file)
+        yield {'images': session.arrange(image if size is None else fit(image, size))}
+        done()

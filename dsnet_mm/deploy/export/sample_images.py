@@ -1,8 +1,8 @@
 """The images on which an exported file is checked."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dsnet_mm.deploy.runtime.images import fit, pick_images, read_image
+from dsnet_mm.deploy.runtime.images import fit, read_image
 
 import cv2
 import numpy as np
@@ -10,28 +10,18 @@ import numpy as np
 SYNTHETIC_SIZES = ((300, 400), (263, 331), (480, 360), (512, 512))  # height and width in pixels
 
 
-def load_images(folder: Path, number: int,
+def load_images(files: Iterable[Path],
                 size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
-    """Some images of a folder and, without a size, crops of every second one, so that the sizes
-    differ.
+    """Reads images (H, W, 3), uint8, BGR, each when it is asked for.
 
     Args:
-        folder (Path): The folder, searched with its sub-folders.
-        number (int): Of files.
+        files (Iterable[Path]): The files.
         size (tuple[int, int], optional): Height and width in pixels to which all are resized.
-
-    Returns:
-        Iterator[np.ndarray]: (H, W, 3), uint8, BGR. Each is read when it is asked for, which raises
-        OSError if it cannot be read.
+            Default: as they are, and a crop of every second one besides, so that the sizes differ.
 
     Raises:
-        FileNotFoundError: If there are no images.
-        NotADirectoryError: If the folder is a file.
+        OSError: If a file cannot be read.
     """
-    return _load(pick_images(folder, number), size)
-
-
-def _load(files: Sequence[Path], size: tuple[int, int] | None) -> Iterator[np.ndarray]:
     for index, file in enumerate(files):
         image = read_image(file)
         if size is not None:

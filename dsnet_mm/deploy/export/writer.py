@@ -57,9 +57,12 @@ def write_onnx(graph: Graph, cfg: Config, out: Path, images: Iterable[np.ndarray
     metadata = describe(graph, cfg, size, dataset_meta)
     if half:
         metadata = replace(metadata, precision='float16')
-    program = trace(graph, size)
+    with explained(metadata.model):
+        program = to_onnx(trace(graph, size), graph.names, dynamic_axes(metadata.layout, size),
+                          opset, suppression.TRANSLATIONS)
+    program.model.metadata_props.update(metadata.to_properties())
     with atomic_write(out) as unchecked:
-        translate(program, graph, metadata, opset).save(unchecked, external_data=False)
+        program.save(unchecked, external_data=False)
         if half:
             model = onnx.load(unchecked)
             to_half(model)
@@ -73,7 +76,7 @@ def trace(graph: Graph, size: tuple[int, int] | None) -> torch.export.ExportedPr
     """The graph of ``torch.export``, for any number of images of the given or any size.
 
     Raises:
-        CannotExport: If a size must be given, or PyTorch cannot trace the model.
+        CannotExport: If a size must be given.
     """
     steps, rule = graph.preprocessing.steps, graph.preprocessing.preprocessor.output_size
     short_edge = rule.short_edge is not None and not steps.has_fixed_output_size
@@ -92,22 +95,7 @@ def trace(graph: Graph, size: tuple[int, int] | None) -> torch.export.ExportedPr
     axes: dict[int, Any] = dict.fromkeys(dynamic_axes(graph.preprocessing.layout, size),
                                          torch.export.Dim.DYNAMIC)
     graph(images)  # raises errors of its own, which the exporter would hide
-    with explained(type(graph.model).__name__):
-        return torch.export.export(graph, (images, ), dynamic_shapes=(axes, ), strict=True)
-
-
-def translate(program: torch.export.ExportedProgram, graph: Graph, metadata: Metadata,
-              opset: int) -> Any:
-    """The graph in ONNX, with metadata.
-
-    Raises:
-        CannotExport: If PyTorch cannot translate it.
-    """
-    axes = dynamic_axes(metadata.layout, metadata.size)
-    with explained(type(graph.model).__name__):
-        translated = to_onnx(program, graph.names, axes, opset, suppression.TRANSLATIONS)
-    translated.model.metadata_props.update(metadata.to_properties())
-    return translated
+    return torch.export.export(graph, (images, ), dynamic_shapes=(axes, ), strict=True)
 
 
 def dynamic_axes(layout: str, size: Sequence[int] | None) -> dict[int, str]:

@@ -76,7 +76,7 @@ def second_version(tmp_path_factory) -> Path:
     net = DownsizeNetV2()
     nn.init.normal_(net.logits.weight, std=5)  # far from its prior
     file = tmp_path_factory.mktemp('weights') / 'v2.safetensors'
-    pretrained.save(net, file, {})
+    file.write_bytes(pretrained.to_bytes(net, {}))
     return file
 
 

@@ -6,6 +6,7 @@ from dsnet_mm.deploy.export.graph import build_graph
 from dsnet_mm.deploy.export.reference import check_against_model
 from dsnet_mm.deploy.export.sample_images import load_images, synthetic_images
 from dsnet_mm.deploy.export.writer import describe, trace
+from dsnet_mm.deploy.runtime.images import pick_images
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_finds_what_the_model_finds(name, data_root):
     config, options, folder = MODELS[name]
     model, cfg = build(config, options)
     graph = Eager(build_graph(model, cfg))
-    check_against_model(graph, model, cfg, load_images(data_root / folder, 2))
+    check_against_model(graph, model, cfg, load_images(pick_images(data_root / folder, 2)))
     each = list(synthetic_images((150, 200)))  # several images at once are as each of them
     for image, found in zip(each, graph.batch(np.stack(each))):
         expected = graph(image)
@@ -98,7 +99,7 @@ def test_types_that_are_classes(name, tmp_path):
     assert describe(graph, new, None, None) == describe(graph, cfg, None, None)
     step = dict(type=type('Pad', (), {}))
     new.test_dataloader.dataset.pipeline.insert(1, step)
-    with pytest.raises(CannotExport, match='test pipeline step .*Pad.*leave it out'):
+    with pytest.raises(CannotExport, match='test pipeline step .*Pad.*remove it'):
         build_graph(model, new)
 
 
@@ -140,7 +141,7 @@ def broken(name: str, options: dict | None = None, **changes: object) -> None:
 @pytest.mark.parametrize('arguments, message', [
     (('lighthead_bccd', {'model.roi_head.type': 'DoubleHeadRoIHead',
                          'model.roi_head.reg_roi_scale_factor': 1.3}),
-     'FasterRCNN.predict with DoubleHeadRoIHead.predict cannot be exported: write the graph befor'),
+     'FasterRCNN.predict with DoubleHeadRoIHead.predict cannot be exported: export the model wi'),
     (('lighthead_bccd', {'model.test_cfg.rcnn.nms.type': 'soft_nms'}), "nms=.*soft_nms.*set it "),
     (('lighthead_bccd', {'model.roi_head.mask_head': dict(type='FCNMaskHead', in_channels=64)}),
      'the masks of FCNMaskHead cannot be exported'),
@@ -148,7 +149,7 @@ def broken(name: str, options: dict | None = None, **changes: object) -> None:
     (('unet_drive', {'model.test_cfg.mode': 'slide'}), "test_cfg.mode='slide' cannot be exported"),
     (('detr_bccd', {'model.data_preprocessor.pad_size_divisor': 32}), 'set .*pad_size_divisor=1'),
     (('unet_drive', {'model.data_preprocessor.test_cfg': {'size': (300, 300), '_delete_': True}}),
-     'padding to a size at test'),
+     'padding to a fixed size'),
     (('deeplabv3plus_camvid', {SCALE: None, SHORT: 126}), r'short_edge=126 .*--size H W'),
 ], ids=['two heads', 'soft suppression of the second stage', 'masks', 'soft suppression', 'windows',
         'padded DETR', 'padding to a size', 'open size'])
@@ -158,7 +159,7 @@ def test_what_cannot_be_exported(arguments, message):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(step=dict(type='Pad', size_divisor=32)), 'test pipeline step .*Pad.*leave it out'),
+    (dict(step=dict(type='Pad', size_divisor=32)), 'test pipeline step .*Pad.*remove it'),
     (dict(layout='hwc'), "layout='hwc' cannot be exported: use one of"),
     (dict(channel_order='grey'), "channel_order='grey' cannot be exported"),
     (dict(number=5), 'a number of boxes of a segmenter'),
