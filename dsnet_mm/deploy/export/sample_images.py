@@ -17,7 +17,7 @@ def load_images(files: Iterable[Path],
     Args:
         files (Iterable[Path]): The files.
         size (tuple[int, int], optional): Height and width in pixels to which all are resized.
-            Default: as they are, and a crop of every second one besides, so that the sizes differ.
+            Default: unchanged, with a crop of every second one added, so that the sizes differ.
 
     Raises:
         OSError: If a file cannot be read.
