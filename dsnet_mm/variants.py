@@ -20,23 +20,19 @@ VARIANTS: dict[str, dict] = {
 }
 
 GUIDED = 'model.decode_head.guided'  # option of a GuidedHead
-UPSAMPLINGS = ('bilinear', 'guided')
+UPSAMPLINGS: dict[str, dict] = {'': {}, '+bilinear': {GUIDED: False}, '+guided': {GUIDED: True}}
 
 
 def parse_variant(text: str) -> tuple[str, dict]:
-    """Reads a variant of a config.
+    """Reads the name of a variant and the options that it sets in the config.
 
-    Args:
-        text (str): One of
+    The text is one of
 
-            - ``downsizenet`` or another name in :data:`VARIANTS`;
-            - ``downsizenet-v2+guided`` or ``downsizenet-v2+bilinear``, a resizer and how the
-              config's ``GuidedHead`` upsamples its logits;
-            - ``wide={'type': 'DownsizeNet', 'channels': 32}``, the config of a resizer;
-            - ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``, other options of the config.
-
-    Returns:
-        tuple[str, dict]: The variant's name and the options that it sets in the config.
+    - ``downsizenet`` or another name in :data:`VARIANTS`;
+    - ``downsizenet-v2+guided`` or ``downsizenet-v2+bilinear``, a resizer and how the config's
+      ``GuidedHead`` upsamples its logits;
+    - ``wide={'type': 'DownsizeNet', 'channels': 32}``, the config of a resizer;
+    - ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``, other options of the config.
 
     Raises:
         ValueError: If the name is unknown, or the value is not a dict of plain values.
@@ -48,17 +44,15 @@ def parse_variant(text: str) -> tuple[str, dict]:
                              f'{name!r}')
         options = _parse_dict(value)
         return name, {RESIZER: options} if 'type' in options else options
-    resizer, plus, upsampling = name.rpartition('+')
-    if plus and upsampling in UPSAMPLINGS:
-        return name, {RESIZER: _named(resizer), GUIDED: upsampling == 'guided'}
-    return name, {RESIZER: _named(name)}
+    resizer, plus, upsampling = name.partition('+')
+    if resizer not in VARIANTS or plus + upsampling not in UPSAMPLINGS:
+        raise ValueError(f'unknown variant {name!r}: use one of {", ".join(VARIANTS)}, '
+                         "or name={'type': 'DownsizeNet', ...} for another resizer")
+    return name, {RESIZER: dict(VARIANTS[resizer]), **UPSAMPLINGS[plus + upsampling]}
 
 
 def parse_resizer(text: str) -> tuple[str, dict]:
-    """Reads a variant that is a resizer: ``downsizenet``, or ``wide={'type': 'DownsizeNet'}``.
-
-    Returns:
-        tuple[str, dict]: The variant's name and the resizer's config.
+    """Reads the name and the config of a resizer; the text is that of :func:`parse_variant`.
 
     Raises:
         ValueError: As :func:`parse_variant`, or if it sets other options of the config.
@@ -68,13 +62,6 @@ def parse_resizer(text: str) -> tuple[str, dict]:
         raise ValueError(f'{name} is not a resizer: use one of {", ".join(VARIANTS)}, '
                          "or name={'type': 'DownsizeNet', ...}")
     return name, options[RESIZER]
-
-
-def _named(name: str) -> dict:
-    if name not in VARIANTS:
-        raise ValueError(f'unknown variant {name!r}: use one of {", ".join(VARIANTS)}, '
-                         "or name={'type': 'DownsizeNet', ...} for another resizer")
-    return dict(VARIANTS[name])
 
 
 def _parse_dict(text: str) -> dict:

@@ -21,6 +21,7 @@ from dsnet_mm.comparison.results import (
     Results,
     RunResult,
     VariantResult,
+    load,
     read,
     save,
 )
@@ -41,52 +42,45 @@ PACKAGES = ('dsnet_mm', 'torch', 'torchvision', 'mmcv', 'mmengine', 'mmdet', 'mm
 
 def collect(comparison: Comparison, *, config: str, mode: str, command: str,
             checkpoint: str | None) -> Results:
-    """Gathers the results of the runs at one size and measures their models.
+    """Gathers the results of the runs at one size, one or more finished, and measures their models.
 
-    Writes results.json, the reports and the gallery, unless they are up to date.
-
-    Args:
-        comparison (Comparison): Its runs, of which one or more are finished.
-        config, mode, command, checkpoint: As :class:`About` has them.
-
-    Raises:
-        ValueError: If the evaluation gave no such metric.
+    Writes results.json, the reports and the gallery, unless they are up to date. Raises ValueError
+    if the evaluation gave no such metric.
     """
     cfg, runs, metric, folder = comparison
     if found := _up_to_date(comparison):
         return found
-    finished = {name: [run for run in runs if run.variant == name and run.finished]
-                for name in dict.fromkeys(run.variant for run in runs)}
-    results = [RunResult(run.variant, run.seed, _value(evaluation, metric), evaluation.per_class,
-                         evaluation.per_size, evaluation.device, run.curve(),
-                         round(run.seconds(), 1))
-               for of_variant in finished.values() for run in of_variant
-               for evaluation in [run.result()]]
+    by_variant: dict[str, list[Run]] = {}
+    for run in runs:
+        by_variant.setdefault(run.variant, []).append(run)
+    finished = {name: [run for run in of_variant if run.finished]
+                for name, of_variant in by_variant.items()}
+    results = [_run_result(run, metric) for of_variant in finished.values() for run in of_variant]
     dataset = load_dataset(cfg)
     models = {name: load_model(of_variant[0])
               for name, of_variant in finished.items() if of_variant}
     times = dict(zip(models, milliseconds(list(models.values()), dataset)))
     variants = {}
-    for name, of_variant in finished.items():
+    for name, (run, *_) in by_variant.items():
         seeds = {str(result.seed): result.value for result in results if result.variant == name}
-        run = next(run for run in runs if run.variant == name)
         model = models.get(name)
         variants[name] = VariantResult(
             seeds, *summarize(list(seeds.values())), params=_count(model),
             ms_per_image=times.get(name), resizer=resizer_config(Config.fromfile(run.config_file)),
             options={key: value for key, value in run.options.items() if key != RESIZER},
             resizer_params=_count(model and model.data_preprocessor.resizer),
-            image_change=image_change(of_variant, dataset))
-    baseline = runs[0].variant
+            image_change=image_change(finished[name], dataset))
+    first, *others = variants
+    height, width = dataset[0]['inputs'].shape[-2:]
+    output = next(iter(models.values())).data_preprocessor.output_size(height, width)
     collected = Results(
         config=config, mode=mode, command=command, checkpoint=checkpoint, metric=metric,
-        variants=variants,
+        variants=variants, runs=results,
         unit='percent' if scope_of(cfg) == 'mmseg' or 'panoptic' in metric else 'fraction',
-        paired={f'{name}-{baseline}': paired(values.seeds, variants[baseline].seeds)
-                for name, values in variants.items() if name != baseline},
+        paired={f'{name}-{first}': paired(variants[name].seeds, variants[first].seeds)
+                for name in others},
         step='iteration' if 'max_iters' in cfg.train_cfg else 'epoch',
-        classes=list(dataset.metainfo['classes']),
-        pixels=pixels(next(iter(models.values())), dataset), runs=results,
+        classes=list(dataset.metainfo['classes']), pixels=Pixels([height, width], list(output)),
         failed=[FailedRun(run.variant, run.seed, run.end_of_log())
                 for run in runs if not run.finished],
         versions={name: importlib.import_module(name).__version__ for name in PACKAGES}
@@ -119,10 +113,9 @@ def collect_curve(sizes: Sequence[float], comparisons: Sequence[Comparison],
                                          load_dataset(comparisons[0].cfg))))
     variants: dict[str, list[CurvePoint]] = {name: [] for name in results[0].variants}
     for size, result in zip(sizes, results):
-        pairs = result.pairs()
-        for name, values in result.variants.items():
-            variants[name].append(CurvePoint(size, values.seeds, values.mean, values.std,
-                                             times.get((name, size)), pairs.get(name)))
+        for name, of_size in result.variants.items():
+            variants[name].append(CurvePoint(size, of_size.seeds, of_size.mean, of_size.std,
+                                             times.get((name, size)), result.pairs().get(name)))
     about = {name: getattr(results[0], name) for name in About.__dataclass_fields__}
     curve = Curve(**about, sizes=list(sizes), pixels=[result.pixels for result in results],
                   variants=variants, failed=[run for result in results for run in result.failed])
@@ -131,14 +124,10 @@ def collect_curve(sizes: Sequence[float], comparisons: Sequence[Comparison],
 
 
 def load_model(run: Run) -> BaseModel:
-    """Loads the model of a finished run.
-
-    Raises:
-        ValueError: If it left no checkpoint.
-    """
+    """Loads the model of a finished run; a ValueError if it left no checkpoint."""
     cfg = Config.fromfile(run.config_file)
     model = revert_sync_batchnorm(build_model(cfg))
-    checkpoint = cfg.load_from if is_frozen(cfg) and not run.checkpoint() else run.checkpoint()
+    checkpoint = run.checkpoint() or (cfg.load_from if is_frozen(cfg) else None)
     if checkpoint is None:
         raise ValueError(f'{run} left no checkpoint in {run.folder}: the config must save one '
                          '(default_hooks.checkpoint)')
@@ -151,12 +140,6 @@ def load_dataset(cfg: Config) -> BaseDataset:
     """Builds the validation set."""
     with in_scope(cfg, DATASETS) as registry:
         return registry.build(copy.deepcopy(cfg.val_dataloader.dataset))
-
-
-def pixels(model: BaseModel, dataset: BaseDataset) -> Pixels:
-    """Height and width of the first image before and after resizing."""
-    height, width = dataset[0]['inputs'].shape[-2:]
-    return Pixels([height, width], list(model.data_preprocessor.output_size(height, width)))
 
 
 @torch.no_grad()
@@ -179,29 +162,27 @@ def milliseconds(models: Sequence[BaseModel], dataset: BaseDataset,
 
 
 @torch.no_grad()
-def image_change(runs: Sequence[Run], dataset: BaseDataset) -> float | None:
-    """Measures how much training changed the resized image, on average over a variant's runs.
+def image_change(runs: Sequence[Run], dataset: BaseDataset, images: int = 8) -> float | None:
+    """How much training changed the resized image, on average over a variant's runs.
 
     Returns:
         float | None: The root mean square difference to the untrained resizer's image, in percent
         of that image's standard deviation. None if the untrained resizer gives no image.
     """
-    changes = [_image_change(load_model(run), dataset) for run in runs]
-    found = [change for change in changes if change is not None]
-    return statistics.mean(found) if found else None
-
-
-def _image_change(model: BaseModel, dataset: BaseDataset, images: int = 8) -> float | None:
-    if not getattr(model.data_preprocessor.resizer, 'starts_as_image', False):
-        return None
-    start = copy.deepcopy(model.data_preprocessor)
-    start.resizer.reset_parameters()
-    squares = []
-    for index in range(min(images, len(dataset))):
-        image = [dataset[index]['inputs'].to(get_device())]
-        trained, untrained = (p.resize(image)[0] for p in (model.data_preprocessor, start))
-        squares.append((trained - untrained).square().mean() / untrained.var())
-    return 100 * torch.stack(squares).mean().sqrt().item()
+    changes = []
+    for run in runs:
+        trained = load_model(run).data_preprocessor
+        if not getattr(trained.resizer, 'starts_as_image', False):
+            return None
+        untrained = copy.deepcopy(trained)
+        untrained.resizer.reset_parameters()
+        squares = []
+        for index in range(min(images, len(dataset))):
+            image = [dataset[index]['inputs'].to(get_device())]
+            [after], [before] = trained.resize(image), untrained.resize(image)
+            squares.append((after - before).square().mean() / before.var())
+        changes.append(100 * torch.stack(squares).mean().sqrt().item())
+    return statistics.mean(changes) if changes else None
 
 
 def _up_to_date(comparison: Comparison) -> Results | None:
@@ -221,11 +202,13 @@ def _up_to_date(comparison: Comparison) -> Results | None:
     return None
 
 
-def _value(evaluation: Evaluation, metric: str) -> float:
-    if metric not in evaluation.metrics:
+def _run_result(run: Run, metric: str) -> RunResult:
+    found = load(Evaluation, run.result_file)
+    if metric not in found.metrics:
         raise ValueError(f'the evaluation gave no {metric}: choose with --metric one of '
-                         f'{", ".join(evaluation.metrics)}')
-    return evaluation.metrics[metric]
+                         f'{", ".join(found.metrics)}')
+    return RunResult(run.variant, run.seed, found.metrics[metric], found.per_class, found.per_size,
+                     found.device, run.curve(), round(run.seconds(), 1))
 
 
 def _count(module: nn.Module | None) -> int | None:

@@ -43,10 +43,13 @@ def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: BaseDat
                   images: int = 3) -> None:
     """Writes pictures of a few images of the validation set, and ``index.json``, which names them.
 
-    All pictures of an image have its original size; resized images are enlarged without smoothing.
+    All have the size of the input image; resized images are enlarged by nearest neighbour.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    visualizer = _build_visualizer(cfg, dataset)
+    with in_scope(cfg, VISUALIZERS) as registry:
+        visualizer = registry.build(
+            dict(cfg.visualizer, name='gallery', vis_backends=None, save_dir=None))
+    visualizer.dataset_meta = dataset.metainfo
     index = []
     for number in range(images):
         sample = dataset[(2 * number + 1) * len(dataset) // (2 * images)]
@@ -63,14 +66,6 @@ def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: BaseDat
 def read_gallery(folder: Path) -> list[ImagePictures]:
     """The contents of ``index.json``; empty if there is none."""
     return load(list[ImagePictures], folder / INDEX) if (folder / INDEX).exists() else []
-
-
-def _build_visualizer(cfg: Config, dataset: BaseDataset) -> Visualizer:
-    with in_scope(cfg, VISUALIZERS) as registry:
-        visualizer = registry.build(
-            dict(cfg.visualizer, name='gallery', vis_backends=None, save_dir=None))
-    visualizer.dataset_meta = dataset.metainfo
-    return visualizer
 
 
 @torch.no_grad()

@@ -9,18 +9,11 @@ from scipy import stats
 
 @dataclass
 class PairedDifference:
-    """The mean of a minus b over the seeds that both have, with its confidence interval.
+    """The mean of a minus b over the seeds that both have, with Student's interval for pairs."""
 
-    Attributes:
-        mean (float | None): None without a common seed.
-        ci95 (list[float] | None): Low and high end of Student's 95% confidence interval for pairs;
-            None with fewer than two common seeds.
-        n (int): The number of common seeds.
-    """
-
-    mean: float | None
-    ci95: list[float] | None
-    n: int
+    mean: float | None  # None without a common seed
+    ci95: list[float] | None  # low and high end; None with fewer than two common seeds
+    n: int  # of common seeds
 
 
 def summarize(values: Sequence[float]) -> tuple[float | None, float | None]:
@@ -41,11 +34,10 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> PairedDifference:
 
 
 def verdict(difference: PairedDifference) -> str:
-    """The verdict on a paired difference, in words.
+    """Says in words whether the whole interval lies above zero (better) or below it (worse).
 
-    'better' means that the whole interval lies above zero, 'worse' that it lies below. An interval
-    that touches zero shows no difference, but does not prove equality. A difference that is the
-    same in all seeds (variants without learned parameters, or rounding) has no interval.
+    A difference that is the same in all seeds (variants without learned parameters, or rounding)
+    has no interval.
     """
     if difference.n == 0:
         return 'no common seed'

@@ -1,5 +1,6 @@
 """mmdet's and mmseg's metrics, which also keep their values per class and object size."""
 from collections.abc import Sequence
+from functools import partial
 
 from dsnet_mm.config import resolve
 
@@ -11,13 +12,14 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
 
+COCO_SIZES = dict(bbox_mAP_s='small', bbox_mAP_m='medium', bbox_mAP_l='large')
+
 
 class DetailedVOCMetric(VOCMetric):
-    """Keeps the AP per class, and the mAP of the smallest, middle and largest third of objects.
+    """Keeps the AP per class and the mAP of the small, medium and large third of the objects.
 
     Sizes are square roots of areas, in pixels of the original image. Also gives ``pooled_AP50``,
-    one AP at an IoU of 0.5 with all classes ranked together: a class weighs as much as it has
-    objects, and a rare one adds little noise.
+    the AP at an IoU of 0.5 of all classes ranked together, to which a rare class adds little noise.
     """
     per_class: dict[str, float]
     per_size: dict[str, float]
@@ -31,20 +33,14 @@ class DetailedVOCMetric(VOCMetric):
         ranges = {f'small (<{low:.0f} px)': (0, low),
                   f'medium (to {high:.0f} px)': (low, high),
                   f'large (>{high:.0f} px)': (high, 1e5)}
-
-        pooled, _ = eval_map(*_one_class(found, truth), iou_thr=0.5, eval_mode=self.eval_mode,
-                             use_legacy_coordinate=True, logger='silent')
-        metrics['pooled_AP50'] = float(pooled)
-
-        def evaluate(scale_ranges: list | None) -> list:
-            """mAP and per-class results at each IoU threshold."""
-            return [eval_map(found, truth, scale_ranges=scale_ranges, iou_thr=threshold,
-                             eval_mode=self.eval_mode, use_legacy_coordinate=True,
-                             logger='silent') for threshold in self.iou_thrs]
-
-        per_class = np.mean([[float(r['ap']) if r['num_gts'] else np.nan for r in classes]
-                             for _, classes in evaluate(None)], axis=0)
-        per_size = np.mean([mean for mean, _ in evaluate(list(ranges.values()))], axis=0)
+        ap = partial(eval_map, eval_mode=self.eval_mode, use_legacy_coordinate=True,
+                     logger='silent')
+        metrics['pooled_AP50'] = float(ap(*_one_class(found, truth), iou_thr=0.5)[0])
+        per_class = np.mean([[float(r['ap']) if r['num_gts'] else np.nan
+                              for r in ap(found, truth, iou_thr=threshold)[1]]
+                             for threshold in self.iou_thrs], axis=0)
+        per_size = np.mean([ap(found, truth, list(ranges.values()), iou_thr=threshold)[0]
+                            for threshold in self.iou_thrs], axis=0)
         self.per_class = dict(zip(self.dataset_meta['classes'], per_class.tolist()))
         self.per_size = dict(zip(ranges, per_size.tolist()))
         return metrics
@@ -82,12 +78,7 @@ for _metric in _DETAILED.values():
 
 
 def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
-    """Replaces the metrics of an evaluator by those that keep details, where there are any.
-
-    Args:
-        evaluator (dict | list): Config of the evaluator.
-        scope (str, optional): Scope of the names in it.
-    """
+    """Replaces the metrics in the config of an evaluator by those that keep details."""
     if isinstance(evaluator, (list, tuple)):
         return [detailed(metric, scope) for metric in evaluator]
     if 'metrics' in evaluator:  # of type Evaluator
@@ -103,25 +94,17 @@ def detailed(evaluator: dict | list, scope: str | None = None) -> dict | list:
 
 def details(metrics: list[BaseMetric], values: dict[str, float], classes: list[str]
             ) -> tuple[dict[str, float | None], dict[str, float | None]]:
-    """The values per class and per object size that the metrics of an evaluation kept.
-
-    Args:
-        metrics (list[BaseMetric]): The metrics.
-        values (dict): The values that the evaluation returned.
-        classes (list[str]): Names of the data set's classes.
-    """
-    per_class: dict[str, float] = {}
-    per_size: dict[str, float] = {}
+    """The values per class and per object size that an evaluation kept or returned."""
+    per_class, per_size = dict[str, float](), dict[str, float]()
     for metric in metrics:
         per_class.update(getattr(metric, 'per_class', {}))
         per_size.update(getattr(metric, 'per_size', {}))
     for key, value in values.items():  # CocoMetric's
         name = key.split('/')[-1]
-        if name.removesuffix('_precision') in classes:
-            per_class[name.removesuffix('_precision')] = value
-        for letter, size in zip('sml', ('small', 'medium', 'large')):
-            if name == f'bbox_mAP_{letter}':
-                per_size[size] = value
+        if (label := name.removesuffix('_precision')) in classes:
+            per_class[label] = value
+        if name in COCO_SIZES:
+            per_size[COCO_SIZES[name]] = value
     return _defined(per_class), _defined(per_size)
 
 

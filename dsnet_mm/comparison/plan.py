@@ -24,10 +24,9 @@ class Comparison(NamedTuple):
 
 
 def at_size(cfg: Config, size: float) -> Config:
-    """A copy of a config with another size of the resized image.
+    """A copy of a config with another size of the resized image: a scale if it is below 1.
 
-    A size below 1 is a scale; otherwise pixels: of the short edge where the config sets one, of
-    both sides elsewhere.
+    Otherwise pixels: of the short edge where the config sets one, of both sides elsewhere.
     """
     cfg = copy.deepcopy(cfg)
     preprocessor = cfg.model.data_preprocessor
@@ -46,27 +45,18 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
          metric: str, note: str = '') -> list[Run]:
     """Plans the runs of a comparison, seed by seed.
 
-    Args:
-        cfg (Config): The config that all runs share; ``{seed}`` in its ``load_from`` stands for
-            the seed.
-        variants (dict): The options that each variant sets in it, by the variant's name.
-        seeds (Sequence[int]): The seeds; every variant is trained once with each.
-        folder (Path): The work dir of the comparison.
-        mode (str): ``'train'``, ``'resizer'`` (the model is frozen) or ``'finetune'``.
-        metric (str): Key of the metric to show.
-        note (str): What messages add to the name of a run.
+    ``variants`` are the options that each sets in the config, by name; ``mode`` is that of
+    :class:`About`; ``note`` is what messages add to the name of a run.
     """
     runs = []
     for seed in seeds:
         for variant, options in variants.items():
-            run_folder = folder / 'runs' / f'{variant}-seed{seed}'
             run_cfg = copy.deepcopy(cfg)
             if RESIZER in options:  # replaces the config's instead of being merged into it
                 run_cfg.model.data_preprocessor.resizer = {}
             merge_options(run_cfg, options)
             if variant == HIGH_RES:
                 run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
-            total = run_cfg.train_cfg.get('max_epochs') or run_cfg.train_cfg.max_iters
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
             if run_cfg.get('load_from'):
                 run_cfg.load_from = of_seed(run_cfg.load_from, seed)
@@ -77,8 +67,9 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
                 run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []),
                                         dict(type='dsnet_mm.TrainResizerOnlyHook')]
                 run_cfg.find_unused_parameters = True
-            runs.append(
-                Run(variant, seed, options, run_folder, text_of(run_cfg), total, metric, note))
+            total = run_cfg.train_cfg.get('max_epochs') or run_cfg.train_cfg.max_iters
+            runs.append(Run(variant, seed, options, folder / 'runs' / f'{variant}-seed{seed}',
+                            text_of(run_cfg), total, metric, note))
     return runs
 
 
@@ -94,18 +85,14 @@ def is_frozen(cfg: Config) -> bool:
 
 
 def check_config(cfg: Config) -> None:
-    """Checks that a config can be compared.
-
-    Raises:
-        ValueError: If it has no resizer, or nothing to train or to evaluate.
-    """
+    """Raises a ValueError if a config has no resizer, or nothing to train or to evaluate."""
     preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
-    if not is_ours(preprocessor, scope_of(cfg)):
-        kind = 'Seg' if scope_of(cfg) == 'mmseg' else 'Det'
-        name = f'Downsize{kind}DataPre{"P" if kind == "Seg" else "p"}rocessor'
+    scope = scope_of(cfg)
+    if not is_ours(preprocessor, scope):
+        name = 'SegDataPreProcessor' if scope == 'mmseg' else 'DetDataPreprocessor'
         raise ValueError(
             f'the config has no resizer, its preprocessor is {preprocessor.get("type")}: add '
-            f'--cfg-options model.data_preprocessor.type=dsnet_mm.{name} '
+            f'--cfg-options model.data_preprocessor.type=dsnet_mm.Downsize{name} '
             'model.data_preprocessor.scale=0.5')
     for key in ('default_hooks', 'train_cfg', 'val_dataloader', 'val_evaluator'):
         if cfg.get(key) is None:
@@ -114,19 +101,14 @@ def check_config(cfg: Config) -> None:
 
 
 def main_metric(cfg: Config) -> str:
-    """The key of the main metric of a config's evaluator.
-
-    Raises:
-        ValueError: If the evaluator is none of the known ones.
-    """
+    """The key of the main metric of a config's evaluator; a ValueError if none is known."""
     evaluators = cfg.val_evaluator
     if isinstance(evaluators, dict):
         evaluators = evaluators.get('metrics', [evaluators])
     keys = {'VOCMetric': 'pascal_voc/mAP', 'CocoMetric': 'coco/bbox_mAP', 'IoUMetric': 'mIoU'}
     for evaluator in evaluators:
         metric = resolve(evaluator['type'], METRICS, scope_of(cfg))
-        key = keys.get(getattr(metric, '__name__', metric))
-        if key is not None:
+        if key := keys.get(getattr(metric, '__name__', metric)):
             return key
     raise ValueError(f'name the value of {evaluators[0]["type"]} to compare with --metric, as the '
                      'log of a validation does, for example coco/segm_mAP')

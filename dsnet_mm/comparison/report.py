@@ -2,13 +2,12 @@
 import base64
 import re
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dsnet_mm.comparison.figures import Plot, difference, means, part_measure, part_plot, plots
 from dsnet_mm.comparison.gallery import read_gallery
-from dsnet_mm.comparison.intervals import paired, verdict
+from dsnet_mm.comparison.intervals import PairedDifference, paired, verdict
 from dsnet_mm.comparison.plan import HIGH_RES
 from dsnet_mm.comparison.results import Curve, Results, reached
 
@@ -51,7 +50,7 @@ class Report:
 
 
 def write_reports(results: Results | Curve, folder: Path) -> None:
-    """Writes report.md and report.html, with the pictures in ``folder/gallery`` if there are any.
+    """Writes report.md, and report.html with the pictures in ``folder/gallery`` if there are any.
 
     The plots of several sizes are written as SVG files as well.
     """
@@ -96,23 +95,19 @@ def summary_table(results: Results | Curve) -> Table:
 
 def main_table(results: Results) -> Rows:
     """A row for each variant."""
-    first, *_ = results.variants
-    pairs = results.pairs()
+    pairs, scale = results.pairs(), results.scale
     rows = [[_compared(results), f'{results.metric}, %', 'seeds',
-             f'minus {first}, points (95% CI)', 'verdict', 'parameters', 'of the resizer',
-             'ms per image', 'change of the resized image']]
+             f'minus {next(iter(results.variants))}, points (95% CI)', 'verdict', 'parameters',
+             'of the resizer', 'ms per image', 'change of the resized image']]
     for name, values in results.variants.items():
         pair = pairs.get(name)
         failed = sum(run.variant == name for run in results.failed)
         rows.append([
-            name, _mean(values.mean, values.std, results.scale),
+            name, _mean(values.mean, values.std, scale),
             f'{len(values.seeds)}' + (f' ({failed} failed)' if failed else ''),
-            NOTHING if pair is None or pair.mean is None else difference(pair, results.scale),
-            'reference' if pair is None else verdict(pair),
-            *(NOTHING if count is None else f'{count:,}'
-              for count in (values.params, values.resizer_params)),
-            _number(values.ms_per_image),
-            NOTHING if values.image_change is None else f'{values.image_change:.1f}%'])
+            _difference(pair, scale), verdict(pair) if pair else 'reference',
+            _cell(values.params, '{:,}'), _cell(values.resizer_params, '{:,}'),
+            _cell(values.ms_per_image), _cell(values.image_change, '{:.1f}%')])
     return rows
 
 
@@ -123,10 +118,10 @@ def pairs_table(results: Results) -> Rows:
         return []
     rows = [['minus, points (95% CI)', *names[:-1]]]
     for index, name in enumerate(names[1:], 1):
-        pairs = (paired(results.variants[name].seeds, results.variants[other].seeds)
-                 for other in names[:index])
-        cells = [NOTHING if pair.mean is None
-                 else f'{difference(pair, results.scale)}, {verdict(pair)}' for pair in pairs]
+        pairs = [paired(results.variants[name].seeds, results.variants[other].seeds)
+                 for other in names[:index]]
+        cells = [f'{_difference(pair, results.scale)}, {verdict(pair)}' if pair.n else NOTHING
+                 for pair in pairs]
         rows.append([name, *cells, *[''] * (len(names) - 1 - index)])
     return rows
 
@@ -138,44 +133,39 @@ def part_table(results: Results, part: str) -> Rows:
     rows = [[part.removeprefix('per_'), *results.variants, *(f'{a} − {first}' for a in others)]]
     for label, seeds in results.breakdown(part).items():
         changes = (paired(seeds[name], seeds[first]).mean for name in others)
-        rows.append([
-            label, *(_number(averages[label][name]) for name in results.variants),
-            *(NOTHING if change is None else f'{results.scale * change:+.1f}'.replace('-', '−')
-              for change in changes)])
+        rows.append([label, *map(_cell, averages[label].values()),
+                     *(_cell(change, '{:+.1f}', results.scale) for change in changes)])
     return rows
 
 
 def sizes_table(curve: Curve) -> Rows:
     """A row for each size and variant."""
-    first, *_ = curve.variants
     rows = [['size', 'pixels', 'variant', f'{curve.metric}, %', 'seeds', 'ms per image',
-             f'minus {first}, points (95% CI)']]
+             f'minus {next(iter(curve.variants))}, points (95% CI)']]
     for size, pixels, *points in zip(curve.sizes, curve.pixels, *curve.variants.values()):
         rows += [[f'{size:g}', '×'.join(map(str, pixels.output)), name,
                   _mean(point.mean, point.std, curve.scale), str(len(point.seeds)),
-                  _number(point.ms_per_image),
-                  NOTHING if point.paired is None else difference(point.paired, curve.scale)]
+                  _cell(point.ms_per_image), _difference(point.paired, curve.scale)]
                  for name, point in zip(curve.variants, points)]
     return rows
 
 
 def reach_table(curve: Curve) -> Rows:
-    """The size and latency that the other variants need for the first one's accuracy."""
+    """The size and latency at which the other variants reach the first one's accuracy."""
     first, *others = curve.variants
     rows = [[f'{first} at', f'{curve.metric}, %', 'ms', *(f'{name} needs' for name in others)]]
     for point in curve.variants[first]:
         if point.mean is None:
             continue
-        cells = []
+        row = [f'{point.size:g}', _cell(point.mean, scale=curve.scale), _cell(point.ms_per_image)]
         for name in others:
-            found = reached(curve.variants[name], point.mean)
-            if found is None:
-                cells.append(f'more than {curve.sizes[-1]:g}')
+            if found := reached(curve.variants[name], point.mean):
+                size, ms, exact = found
+                row.append(f'{"" if exact else "at most "}{size:{".3g" if size < 1 else ".0f"}}, '
+                           f'{ms:.1f} ms')
             else:
-                size = f'{found.size:.3g}' if found.size < 1 else f'{found.size:.0f}'
-                cells.append(f'{"" if found.exact else "at most "}{size}, {found.ms:.1f} ms')
-        rows.append([f'{point.size:g}', f'{curve.scale * point.mean:.1f}',
-                     _number(point.ms_per_image), *cells])
+                row.append(f'more than {curve.sizes[-1]:g}')
+        rows.append(row)
     return rows
 
 
@@ -237,32 +227,30 @@ def _summary(results: Results) -> str:
     what = {'train': 'trained', 'finetune': 'fine-tuned',
             'resizer': 'frozen and only the resizer and guided upsampling trained'}[results.mode]
     source = f', loaded from {results.checkpoint},' if results.checkpoint else ''
-    seeds = _listed({run.seed for run in results.runs} | {run.seed for run in results.failed})
+    seeds = sorted({run.seed for run in results.runs} | {run.seed for run in results.failed})
     high, low = (f'{h}×{w}' for h, w in (results.pixels.input, results.pixels.output))
-    sentences = [
-        f'The model of {results.config}{source} was {what}, with each of these '
-        f'{_compared(results)}s: {", ".join(results.variants)}.',
-        f'Seeds: {seeds}. Metric: {results.metric}.',
-        f'The first validation image has {high} pixels, and {low} after the resizer.']
+    text = (f'The model of {results.config}{source} was {what}, with each of these '
+            f'{_compared(results)}s: {", ".join(results.variants)}. '
+            f'Seeds: {", ".join(map(str, seeds))}. Metric: {results.metric}. '
+            f'The first validation image has {high} pixels, and {low} after the resizer.')
     if pairs := results.pairs():
         found = '; '.join(f'{name}: {verdict(pair)}' + (
             f', {difference(pair, results.scale)}' if pair.n else '')
             for name, pair in pairs.items())
-        sentences.append(f'Compared to {next(iter(results.variants))}, in points with 95% '
-                         f'intervals: {found}.')
-    if results.failed:
-        total = len(results.runs) + len(results.failed)
-        sentences.append(f'{len(results.failed)} of {total} trainings failed.')
-    return ' '.join(sentences)
+        text += (f' Compared to {next(iter(results.variants))}, in points with 95% intervals: '
+                 f'{found}.')
+    if failed := len(results.failed):
+        text += f' {failed} of {failed + len(results.runs)} trainings failed.'
+    return text
 
 
 def _curve_summary(curve: Curve) -> str:
-    seeds = {int(seed) for points in curve.variants.values()
-             for point in points for seed in point.seeds}
+    seeds = sorted({int(seed) for points in curve.variants.values()
+                    for point in points for seed in point.seeds})
     return (f'The model of {curve.config} at the sizes '
             f'{", ".join(f"{size:g}" for size in curve.sizes)} with each of these variants: '
-            f'{", ".join(curve.variants)}. Seeds: {_listed(seeds)}. Each size has a report of its '
-            'own, in size-…/.')
+            f'{", ".join(curve.variants)}. Seeds: {", ".join(map(str, seeds))}. Each size has a '
+            'report of its own, in size-…/.')
 
 
 def _notes(results: Results) -> list[str]:
@@ -292,27 +280,25 @@ def _provenance(results: Results | Curve) -> Rows:
     """The command, the machine, the versions, and the runs and variants of one size."""
     rows = [['command', results.command], ['machine', results.machine],
             ['versions', ', '.join(f'{k} {v}' for k, v in results.versions.items())]]
-    if isinstance(results, Curve):
-        return rows
-    devices = ', '.join(sorted({run.device for run in results.runs}))
-    hours = sum(run.wall_time_s for run in results.runs) / 3600
-    variants = results.variants.items()
-    return [*rows, ['trainings', f'{len(results.runs)} finished, {hours:.2f} hours together, on '
-                                 f'{devices}'],
-            *([f'resizer {name}', str(values.resizer)] for name, values in variants),
-            *([f'options {name}', str(values.options)] for name, values in variants
-              if values.options)]
+    if isinstance(results, Results):
+        devices = ', '.join(sorted({run.device for run in results.runs}))
+        hours = sum(run.wall_time_s for run in results.runs) / 3600
+        variants = results.variants.items()
+        rows += [['trainings', f'{len(results.runs)} finished, {hours:.2f} hours together, on '
+                               f'{devices}'],
+                 *([f'resizer {name}', str(values.resizer)] for name, values in variants),
+                 *([f'options {name}', str(values.options)] for name, values in variants
+                   if values.options)]
+    return rows
 
 
-def _listed(seeds: Iterable[int]) -> str:
-    return ', '.join(map(str, sorted(seeds)))
+def _cell(value: float | None, pattern: str = '{:.1f}', scale: int = 1) -> str:
+    return NOTHING if value is None else pattern.format(scale * value).replace('-', '−')
 
 
 def _mean(mean: float | None, std: float | None, scale: int) -> str:
-    if mean is None:
-        return NOTHING
-    return f'{scale * mean:.1f}' + ('' if std is None else f' ± {scale * std:.1f}')
+    return _cell(mean, scale=scale) + ('' if std is None else f' ± {scale * std:.1f}')
 
 
-def _number(value: float | None) -> str:
-    return NOTHING if value is None else f'{value:.1f}'
+def _difference(pair: PairedDifference | None, scale: int) -> str:
+    return difference(pair, scale) if pair and pair.n else NOTHING

@@ -3,10 +3,12 @@ import json
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from dsnet_mm.comparison.intervals import PairedDifference
 from dsnet_mm.files import atomic_write
+
+import numpy as np
 
 T = TypeVar('T')
 
@@ -83,7 +85,7 @@ class About:
 
     @property
     def scale(self) -> int:
-        """The factor that makes percent of a value."""
+        """The factor from a value of the metric to percent."""
         return {'fraction': 100, 'percent': 1}[self.unit]
 
 
@@ -106,12 +108,10 @@ class Results(About):
 
     def breakdown(self, part: str) -> dict[str, dict[str, dict[str, float]]]:
         """The values of ``'per_class'`` or ``'per_size'``, by label, variant and seed."""
-        values: list[tuple[RunResult, dict[str, float | None]]] = [
-            (run, getattr(run, part)) for run in self.runs]
         labels = dict.fromkeys(self.classes if part == 'per_class' else ())
-        labels.update(dict.fromkeys(label for _, of_run in values for label in of_run))
-        return {label: {name: {str(run.seed): value for run, of_run in values
-                               if run.variant == name and (value := of_run.get(label)) is not None}
+        labels.update(dict.fromkeys(label for run in self.runs for label in getattr(run, part)))
+        return {label: {name: {str(run.seed): value for run in self.runs if run.variant == name
+                               and (value := getattr(run, part).get(label)) is not None}
                         for name in self.variants} for label in labels}
 
 
@@ -137,53 +137,32 @@ class Curve(About):
     failed: list[FailedRun]
 
 
-class Measured(NamedTuple):
-    """A point of a curve at which runs have finished."""
-
-    size: float
-    ms: float
-    mean: float
-    std: float
+def measured(points: list[CurvePoint]) -> np.ndarray:
+    """Size, latency, mean and standard deviation (4, N) of the points where runs have finished."""
+    found = [(point.size, point.ms_per_image, point.mean, point.std or 0)
+             for point in points if point.mean is not None and point.ms_per_image is not None]
+    return np.array(found).reshape(-1, 4).T
 
 
-class Reached(NamedTuple):
-    """Where a curve reaches an accuracy."""
+def reached(points: list[CurvePoint], value: float) -> tuple[float, float, bool] | None:
+    """The smallest size at which a curve reaches a value of the metric, and the latency there.
 
-    size: float
-    ms: float
-    exact: bool  # False: already at the smallest size
-
-
-def measured(points: list[CurvePoint]) -> list[Measured]:
-    """The points of a curve at which runs have finished."""
-    return [Measured(point.size, point.ms_per_image, point.mean, point.std or 0)
-            for point in points if point.mean is not None and point.ms_per_image is not None]
-
-
-def reached(points: list[CurvePoint], value: float) -> Reached | None:
-    """The smallest size at which a curve reaches an accuracy, and the latency there.
-
-    Returns:
-        Reached | None: On the straight line between the measured sizes; None if the largest does
-        not reach it.
+    Both are linear between the measured sizes; the third value is False where they are not exact
+    because the smallest size reaches it already. None if no size does.
     """
-    found = measured(points)
-    if found and found[0].mean >= value:
-        return Reached(found[0].size, found[0].ms, exact=False)
-    for low, high in zip(found, found[1:]):
-        if high.mean >= value:
-            part = (value - low.mean) / (high.mean - low.mean)
-            return Reached(low.size + part * (high.size - low.size),
-                           low.ms + part * (high.ms - low.ms), exact=True)
-    return None
+    sizes, times, means, _ = measured(points)
+    enough = np.flatnonzero(means >= value)
+    if not len(enough):
+        return None
+    if enough[0] == 0:
+        return float(sizes[0]), float(times[0]), False
+    ends = [enough[0] - 1, enough[0]]
+    size, time = (float(np.interp(value, means[ends], row[ends])) for row in (sizes, times))
+    return size, time, True
 
 
 def read(folder: Path) -> Results | Curve:
-    """The contents of results.json in a folder.
-
-    Raises:
-        ValueError: As :func:`load`.
-    """
+    """The contents of results.json in a folder; raises ValueError as :func:`load`."""
     file = folder / 'results.json'
     if 'sizes' in json.loads(file.read_text(encoding='utf-8')):
         return load(Curve, file)
@@ -191,11 +170,7 @@ def read(folder: Path) -> Results | Curve:
 
 
 def load(kind: type[T], file: Path) -> T:
-    """Reads a JSON file that :func:`save` wrote.
-
-    Args:
-        kind (type): A dataclass, or a list of one.
-        file (Path): The file.
+    """Reads a dataclass, or a list of one, from a JSON file that :func:`save` wrote.
 
     Raises:
         ValueError: If it has other keys, as that of another version has.
@@ -210,24 +185,22 @@ def load(kind: type[T], file: Path) -> T:
 
 def save(content: Any, file: Path) -> None:
     """Writes a dataclass, or a list of them, as JSON, atomically."""
-    plain = [*map(asdict, content)] if isinstance(content, list) else asdict(content)
     with atomic_write(file) as unfinished:
-        unfinished.write_text(json.dumps(plain, indent=2) + '\n', encoding='utf-8')
+        unfinished.write_text(json.dumps(content, indent=2, default=asdict) + '\n', 'utf-8')
 
 
 def _build(kind: Any, value: Any) -> Any:
-    """Builds a value of a type, with the dataclasses in it, from JSON."""
+    """A value of a type, with the dataclasses in it, from JSON."""
+    origin, arguments = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind):
         kinds = get_type_hints(kind)
-        for known, keys, problem in ((kinds, value, 'has an unknown'), (value, kinds, 'lacks the')):
-            if missing := [key for key in keys if key not in known]:
-                raise KeyError(f'{kind.__name__} {problem} key {missing[0]!r}')
+        if wrong := sorted(kinds.keys() ^ value.keys()):
+            raise KeyError(f'{kind.__name__} has unknown or missing keys: {", ".join(wrong)}')
         return kind(**{name: _build(kinds[name], value[name]) for name in kinds})
-    origin, arguments = get_origin(kind), get_args(kind)
     if origin is list:
         return [_build(arguments[0], item) for item in value]
     if origin is dict:
         return {key: _build(arguments[1], item) for key, item in value.items()}
-    if origin is UnionType:
-        return None if value is None else _build(arguments[0], value)
+    if origin is UnionType and value is not None:
+        return _build(arguments[0], value)
     return value

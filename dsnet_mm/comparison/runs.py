@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from dsnet_mm.comparison.results import Evaluation, load
 from dsnet_mm.engine.checkpoints import latest_checkpoint
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,14 +48,9 @@ class Run:
         return self.result_file.exists()
 
     def check(self) -> None:
-        """Checks that its folder may be used.
-
-        Raises:
-            ValueError: If there is a result or a checkpoint of another run in it.
-        """
-        if not self.config_file.exists() or self.config_file.read_text() == self.config:
-            return
-        if self.finished or self.checkpoint():
+        """Raises a ValueError if its folder has a result or a checkpoint of another config."""
+        is_other = self.config_file.exists() and self.config_file.read_text() != self.config
+        if is_other and (self.finished or self.checkpoint()):
             raise ValueError(f'{self.folder} holds a run of another config or of other options: '
                              'choose another --work-dir, or start over with --fresh')
 
@@ -69,10 +63,6 @@ class Run:
         """Deletes its config and its folder."""
         self.config_file.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def result(self) -> Evaluation:
-        """The evaluation of the finished run."""
-        return load(Evaluation, self.result_file)
 
     def checkpoint(self) -> str | None:
         """Path of the latest checkpoint; None if there is none."""
@@ -96,31 +86,29 @@ class Run:
 
     def seconds(self) -> float:
         """Wall time in seconds, over all resumptions."""
-        return sum(file.stat().st_mtime - _started(file.parents[1].name)
-                   for file in self._scalars())
+        return sum(
+            file.stat().st_mtime
+            - datetime.strptime(file.parents[1].name, '%Y%m%d_%H%M%S').timestamp()
+            for file in self._scalars())
 
     def end_of_log(self) -> str:
         """The last lines of its output."""
         return '\n'.join(self.log.read_text().splitlines()[-20:])
 
     def start(self, launcher: str, processes: int, lock: IO) -> None:
-        """Starts its worker, which resumes from the latest checkpoint.
+        """Starts its worker, which resumes from the latest checkpoint and keeps the lock open.
 
-        Args:
-            launcher (str): ``'none'``, or ``'pytorch'`` for several processes.
-            processes (int): The number of processes, or of GPUs that the runs share.
-            lock (IO): The lock of :func:`locked`, which the worker keeps open.
+        ``processes`` is their number with the launcher ``'pytorch'``; with ``'none'``, the number
+        of GPUs that the runs share.
         """
         # One thread each: two runs side by side are faster than one with two threads. The other
         # settings keep glibc from returning large blocks to the system after every operation.
-        environment = dict(
-            dict(OMP_NUM_THREADS='1', MALLOC_MMAP_THRESHOLD_='1000000000',
-                 MALLOC_TRIM_THRESHOLD_='4000000000'),
-            **os.environ)
+        environment = {'OMP_NUM_THREADS': '1', 'MALLOC_MMAP_THRESHOLD_': '1000000000',
+                       'MALLOC_TRIM_THRESHOLD_': '4000000000', **os.environ}
         command = [sys.executable, '-m']
         if launcher == 'pytorch':
-            command += ['torch.distributed.run', '--standalone',
-                        f'--nproc-per-node={processes}', '-m']
+            command += [
+                'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}', '-m']
         elif processes > 1:  # several GPUs, one for each run
             visible = os.environ.get('CUDA_VISIBLE_DEVICES')
             gpus = visible.split(',') if visible else [str(i) for i in range(processes)]
@@ -135,17 +123,9 @@ class Run:
         return sorted(self.folder.glob('*/vis_data/scalars.json'))
 
 
-def _started(timestamp: str) -> float:
-    return datetime.strptime(timestamp, '%Y%m%d_%H%M%S').timestamp()
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[IO]:
-    """Locks a folder against other comparisons, until all workers have ended.
-
-    Raises:
-        ValueError: If another comparison has locked it.
-    """
+    """Locks a folder until all workers have ended; ValueError if another comparison holds it."""
     with (folder / 'lock').open('w') as lock:
         for _ in range(5):  # workers need a second to notice that their comparison was killed
             try:
@@ -160,24 +140,16 @@ def locked(folder: Path) -> Iterator[IO]:
 
 
 def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO) -> list[Run]:
-    """Runs what is not finished, a few runs at a time, and shows their progress.
+    """Runs what is not finished, ``jobs`` at a time, shows the progress, and returns what failed.
 
-    Args:
-        runs (list[Run]): The runs, in their order.
-        jobs (int): The number of runs at a time.
-        launcher (str): ``'none'``, or ``'pytorch'`` for several processes a run.
-        processes (int): The number of processes a run, or of GPUs that the runs share.
-        lock (IO): The lock of :func:`locked`.
-
-    Returns:
-        list[Run]: The runs that failed.
+    The other arguments are those of :meth:`Run.start`.
     """
     waiting = [run for run in runs if not run.finished]
     running: list[Run] = []
     failed: list[Run] = []
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-               TextColumn('{task.fields[value]}'), TimeRemainingColumn())
-    with Progress(*columns, speed_estimate_period=3600) as progress:
+    with Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+                  TextColumn('{task.fields[value]}'), TimeRemainingColumn(),
+                  speed_estimate_period=3600) as progress:
         tasks = {run: progress.add_task(str(run), total=run.total, start=False, value='')
                  for run in runs}
         whole = progress.add_task('all', total=sum(run.total for run in runs), value='')

@@ -1,7 +1,4 @@
-"""Trains and evaluates one run of a comparison, in a process of its own.
-
-It writes ``result.json`` into the run's folder, by which the run is finished.
-"""
+"""Trains and evaluates one run of a comparison, then writes ``result.json`` into its folder."""
 import argparse
 import os
 import threading
@@ -33,8 +30,7 @@ def load_run(file: Path) -> Config:
 
 def build_runner(cfg: Config) -> Runner:
     """Builds the runner of a run, as tools/train.py does."""
-    checkpoint = latest_checkpoint(cfg.work_dir)
-    if checkpoint is not None:
+    if checkpoint := latest_checkpoint(cfg.work_dir):
         cfg.resume, cfg.load_from = True, checkpoint
     if cfg.get('load_from'):
         check_file(cfg.load_from)
@@ -45,7 +41,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def train_and_evaluate(cfg: Config) -> Evaluation:
-    """Trains and evaluates a run."""
+    """Trains a run, if there is anything to train, and evaluates it."""
     runner = build_runner(cfg)
     model = unwrapped(runner)
     if not is_frozen(cfg) or resizing_parameters(model):
@@ -71,7 +67,7 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', type=Path)
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
     parser.add_argument('--parent', type=int, required=True, help='process to end with')

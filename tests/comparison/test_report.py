@@ -229,9 +229,9 @@ def test_results_are_written_and_read_back(results, tmp_path):
 
 
 @pytest.mark.parametrize('old, new, message', [
-    ('"variants"', '"arms"', "Results has an unknown key 'arms'"),
-    ('"image_change"', '"moved"', "VariantResult has an unknown key 'moved'"),
-    ('"metric": "pascal_voc/mAP",', '', "Results lacks the key 'metric'")])
+    ('"variants"', '"arms"', 'Results has unknown or missing keys: arms, variants'),
+    ('"image_change"', '"moved"', 'VariantResult has unknown or missing keys: image_change, moved'),
+    ('"metric": "pascal_voc/mAP",', '', 'Results has unknown or missing keys: metric')])
 def test_results_of_another_version_are_refused_with_the_remedy(
         results, tmp_path, old, new, message):
     file = tmp_path / 'results.json'
