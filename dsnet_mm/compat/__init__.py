@@ -1,14 +1,7 @@
-"""All that this package changes in OpenMMLab's packages within the process.
+"""All that this package changes in OpenMMLab's packages within the process; see docs/install.md.
 
-``import dsnet_mm`` changes two things (:func:`install`):
-
-- where mmcv has no compiled operators, torchvision's stand in for them (``extension.py``,
-  ``ops.py``);
-- mmengine loads checkpoints as data and runs no code that is in them (``weights_only.py``).
-
-It also enters ``dsnet_mm::`` in mmengine's table of packages with configs. When a preprocessor for
-mmdet is built, a mistake in mmdet's RTMDet-Ins is corrected (``rtmdet.py``). ``docs/install.md``
-tells users of all of this.
+``import dsnet_mm`` calls :func:`install`. When a preprocessor for mmdet is built,
+:func:`mend_mmdet` corrects an error in mmdet's RTMDet-Ins.
 """
 import sys
 from importlib.machinery import PathFinder
@@ -20,14 +13,21 @@ __all__ = ['install', 'mend_mmdet']
 
 
 def install() -> None:
-    """Makes the changes of ``import dsnet_mm`` that are needed here; once is enough."""
+    """Makes the changes of ``import dsnet_mm`` that are needed in this environment.
+
+    - torchvision's operators replace those of an mmcv without compiled ones (``ops.py``);
+    - mmengine finds ``dsnet_mm::`` configs;
+    - mmengine loads checkpoints as data and runs no code that is in them (``weights_only.py``).
+    """
     install_ops()
-    find_configs()
-    guard_checkpoints()
+    if find_spec('mmengine') is not None:
+        find_configs()
+        from dsnet_mm.compat import weights_only
+        weights_only.install()
 
 
 def install_ops() -> bool:
-    """Puts torchvision's operators in the place of ``mmcv._ext`` where mmcv has none compiled.
+    """Replaces ``mmcv._ext`` by torchvision's operators if mmcv has none compiled.
 
     mmcv itself is not imported.
 
@@ -44,13 +44,8 @@ def install_ops() -> bool:
 
 
 def find_configs() -> None:
-    """Lets mmengine find ``dsnet_mm::`` configs, and ``mmseg::`` ones where mmseg is OneDL's.
-
-    mmengine looks for an installed package called mmsegmentation. OneDL's has another name, and is
-    found by the name of its module.
-    """
-    if find_spec('mmengine') is None:
-        return
+    """Lets mmengine find ``dsnet_mm::`` configs, and ``mmseg::`` ones if mmseg is OneDL's, whose
+    package mmengine does not find under the name mmsegmentation."""
     from mmengine.config.utils import MODULE2PACKAGE
     from mmengine.utils import is_installed
     MODULE2PACKAGE.setdefault('dsnet_mm', 'dsnet_mm')
@@ -59,13 +54,6 @@ def find_configs() -> None:
 
 
 def mend_mmdet() -> None:
-    """Corrects the size of RTMDet-Ins's masks where a resizer changes the ratio of the sides."""
+    """Corrects the size of RTMDet-Ins's masks where a resizer changes the aspect ratio."""
     from dsnet_mm.compat import rtmdet
     rtmdet.install()
-
-
-def guard_checkpoints() -> None:
-    """Makes mmengine load checkpoints without running code that is in them."""
-    if find_spec('mmengine') is not None:
-        from dsnet_mm.compat import weights_only
-        weights_only.install()

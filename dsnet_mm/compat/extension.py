@@ -9,23 +9,19 @@ NAME = 'mmcv._ext'
 
 
 class OpsOnTorchvision(ModuleType):
-    """The module ``mmcv._ext``, with every operator importable.
-
-    mmcv asks for its operators by name at import time and calls them later, so a missing one must
-    exist until it is called.
-    """
+    """The module ``mmcv._ext``. mmcv looks up its operators at import time, so those without a
+    counterpart exist too, and raise an error when they are called."""
 
     def __init__(self) -> None:
         super().__init__(NAME, doc=__doc__)
-        # mmengine looks for compiled operators with find_spec, which insists on a spec.
+        # mmengine looks for compiled operators with find_spec, which needs a spec.
         self.__spec__ = ModuleSpec(NAME, loader=None, origin='dsnet_mm.compat.ops')
 
     def __getattr__(self, name: str) -> Callable:
         if name.startswith('__'):
             raise AttributeError(f'module {NAME!r} has no attribute {name!r}')
-        # Not before the first use: `import dsnet_mm` should not cost an import of torchvision.
-        ops = importlib.import_module('dsnet_mm.compat.ops')
-        op = getattr(ops, name) if name in ops.__all__ else _missing(name)
+        # At the first use only, as `import dsnet_mm` must not import torchvision.
+        op = getattr(importlib.import_module('dsnet_mm.compat.ops'), name, None) or _missing(name)
         setattr(self, name, op)
         return op
 

@@ -1,24 +1,22 @@
-"""mmcv's operators with mmcv's own signatures, computed by torchvision.
+"""mmcv's operators, computed by torchvision.
 
-The names and arguments are those by which ``mmcv/ops/*.py`` calls its compiled module: most write
-their result into a tensor they are handed. Gradients accumulate where mmcv accumulates them.
+Names and arguments are those of mmcv's compiled module: most operators write their result into an
+argument. Gradients accumulate where mmcv accumulates them.
 """
+from operator import itemgetter
+
 import torch
 import torchvision
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-__all__ = [
-    'get_compiler_version', 'get_compiling_cuda_version', 'nms', 'softnms', 'roi_align_forward',
-    'roi_align_backward', 'roi_pool_forward', 'roi_pool_backward', 'deform_conv_forward',
-    'deform_conv_backward_input', 'deform_conv_backward_parameters',
-    'modulated_deform_conv_forward', 'modulated_deform_conv_backward',
-    'sigmoid_focal_loss_forward', 'sigmoid_focal_loss_backward', 'ms_deform_attn_forward',
-    'ms_deform_attn_backward'
-]
-
-# The raw operators under torchvision.ops: their backward passes take what mmcv hands over.
+# The operators below torchvision.ops, whose backward passes take mmcv's arguments.
 _raw = torch.ops.torchvision
+# Strides, padding, dilation and groups, by mmcv's names.
+_geometry_v1 = itemgetter('dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW', 'group',
+                          'deformable_group')
+_geometry_v2 = itemgetter('stride_h', 'stride_w', 'pad_h', 'pad_w', 'dilation_h', 'dilation_w',
+                          'group', 'deformable_group')
 
 
 def get_compiler_version() -> str:
@@ -32,7 +30,7 @@ def get_compiling_cuda_version() -> str:
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the boxes that survive, highest score first; sides are ``x2 - x1 + offset``."""
+    """Indices of the boxes that are kept, highest score first; sides are ``x2 - x1 + offset``."""
     if offset:
         boxes = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], dim=1)
     return torchvision.ops.nms(boxes.float(), scores.float(), iou_threshold)
@@ -42,8 +40,8 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
             min_score: float, method: int, offset: int) -> Tensor:
     """Soft-NMS (Bodla et al., ICCV 2017); methods 0, 1, 2 are naive, linear and gaussian.
 
-    Writes the surviving boxes and their scores to the first rows of ``dets`` (N, 5) and returns
-    their indices.
+    Writes the kept boxes and their scores to the first rows of ``dets`` (N, 5) and returns their
+    indices.
     """
     boxes, scores = boxes.clone(), scores.clone()
     alive = torch.ones_like(scores, dtype=torch.bool)
@@ -75,9 +73,8 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
     """RoI Align (He et al., ICCV 2017), averaging its samples."""
     _only_average(pool_mode)
     inside, lost = _finite(rois)
-    output.copy_(
-        _raw.roi_align(input, inside, spatial_scale, aligned_height, aligned_width, sampling_ratio,
-                       aligned))
+    output.copy_(_raw.roi_align(input, inside, spatial_scale, aligned_height, aligned_width,
+                                sampling_ratio, aligned))
     output.masked_fill_(lost[:, None, None, None], torch.nan)
 
 
@@ -94,14 +91,9 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
 
 
 def _finite(rois: Tensor) -> tuple[Tensor, Tensor]:
-    """Replaces RoIs that have a coordinate which is not finite by empty ones.
-
-    For such a RoI torchvision's operators would read outside their memory, which ends the process.
-
-    Returns:
-        tuple[Tensor, Tensor]: The RoIs, and a mask (K, ) of those that were replaced. Their output
-        is set to NaN, so that a diverged model shows in its loss.
-    """
+    """Replaces RoIs with non-finite coordinates, for which torchvision's operators would read
+    outside their memory, by empty ones; also returns the mask (K, ) of these. Their output is set
+    to NaN, so that a diverged model shows in its loss."""
     lost = ~rois.isfinite().all(dim=1)
     return rois.masked_fill(lost[:, None], 0), lost
 
@@ -182,33 +174,14 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
         grad_bias += to_bias
 
 
-def _geometry_v1(g: dict[str, int]) -> tuple[int, ...]:
-    return (g['dH'], g['dW'], g['padH'], g['padW'], g['dilationH'], g['dilationW'], g['group'],
-            g['deformable_group'])
-
-
-def _geometry_v2(g: dict[str, int]) -> tuple[int, ...]:
-    return (g['stride_h'], g['stride_w'], g['pad_h'], g['pad_w'], g['dilation_h'],
-            g['dilation_w'], g['group'], g['deformable_group'])
-
-
 def _complete(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
               bias: Tensor | None) -> tuple:
-    """Completes the arguments of torchvision's operator, which always takes a mask and a bias.
-
-    Offsets that are not finite are set to point outside the image, as the operator would read
-    outside its memory for them.
-
-    Returns:
-        tuple: The tensors, with placeholders for what is missing, and whether there is a mask.
-    """
+    """The tensors of torchvision's operator, which always takes a mask and a bias, and whether
+    there is a mask. Non-finite offsets, for which it would read outside its memory, are set to
+    point outside the image."""
     offset = offset.masked_fill(~offset.isfinite(), -1e4)
-    has_mask = mask is not None
-    if mask is None:
-        mask = input.new_zeros((len(input), 1))
-    if bias is None:
-        bias = input.new_zeros(len(weight))
-    return (input, weight, offset, mask, bias), has_mask
+    return (input, weight, offset, input.new_zeros(len(input), 1) if mask is None else mask,
+            input.new_zeros(len(weight)) if bias is None else bias), mask is not None
 
 
 def _deform_conv(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
@@ -243,7 +216,7 @@ def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, g
 
 def _focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float,
                 alpha: float) -> Tensor:
-    # The target C is background, whose row is all zero.
+    # The row of background, class C, is zero.
     one_hot = target[:, None] == torch.arange(input.shape[1], device=input.device)
     loss = sigmoid_focal_loss(input, one_hot.to(input), alpha=alpha, gamma=gamma)
     return loss if weight.numel() == 0 else loss * weight[target][:, None]

@@ -1,5 +1,4 @@
-"""A correction of RTMDet-Ins: the original mmdet enlarges the height of its masks by the factor of
-the width, and the other way round."""
+"""A correction of RTMDet-Ins: the original mmdet swaps the scale factors of its masks' sides."""
 import inspect
 from functools import wraps
 from typing import Any
@@ -15,13 +14,14 @@ def install() -> None:
         return
 
     @wraps(upstream)
-    def mended(self: RTMDetInsHead, results: Any, mask_feat: Any, cfg: Any, rescale: bool = False,
-               with_nms: bool = True, img_meta: dict | None = None) -> Any:
+    def corrected(self: RTMDetInsHead, results: Any, mask_feat: Any, cfg: Any,
+                  rescale: bool = False, with_nms: bool = True,
+                  img_meta: dict | None = None) -> Any:
         if rescale and img_meta is not None and img_meta.get('scale_factor') is not None:
             width, height = img_meta['scale_factor']
-            if width != height:  # swapped for the masks; the boxes are scaled to undo the swap
+            if width != height:  # swapped for the masks, which is undone for the boxes
                 img_meta = {**img_meta, 'scale_factor': (height, width)}
                 results.bboxes = scale_boxes(results.bboxes, (height / width, width / height))
         return upstream(self, results, mask_feat, cfg, rescale, with_nms, img_meta)
 
-    RTMDetInsHead._bbox_mask_post_process = mended
+    RTMDetInsHead._bbox_mask_post_process = corrected

@@ -1,8 +1,7 @@
-"""Loading checkpoints as data: mmengine's loaders, without running code that is in a file.
+"""mmengine's loaders of checkpoints, restricted to data.
 
-Tensors, NumPy's numbers and arrays, Python's containers and paths, and the objects that mmengine
-itself saves are loaded; everything else is refused. mmengine alone loads any object, which can run
-any code.
+mmengine alone loads any pickled object, which can run any code. Here only tensors, NumPy's numbers
+and arrays, Python's containers and paths, and the objects that mmengine itself saves are loaded.
 """
 import codecs
 import collections
@@ -26,7 +25,7 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
 from torch._weights_only_unpickler import _get_allowed_globals
 
-#: The environment variable that, set to 1, switches the guard off: checkpoints may run any code.
+#: The environment variable that, set to 1, lets checkpoints run any code.
 TRUST = 'DSNET_MM_TRUST_CHECKPOINTS'
 
 # Methods that mmengine pickles along with its own objects, by class.
@@ -45,10 +44,7 @@ def _function(owner: type, name: str) -> Callable:
 
 @functools.cache
 def _allowed() -> dict[str, Any]:
-    """The types and functions that a checkpoint may name, by their pickled names.
-
-    PyTorch's own list, which covers tensors, is part of it.
-    """
+    """The types and functions that a checkpoint may name, PyTorch's own list among them."""
     allowed: dict[str, Any] = dict(_get_allowed_globals())
     kind: type
     for kind in (set, frozenset, list, tuple, dict, int, float, complex, bool, str, bytes,
@@ -80,7 +76,7 @@ def _allowed() -> dict[str, Any]:
 
 
 class _Unpickler(pickle._Unpickler):
-    """Python's unpickler (the one written in Python), which refuses what is not allowed."""
+    """Python's unpickler (the one written in Python), which refuses all but :func:`_allowed`."""
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
@@ -103,7 +99,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def _restricted_pickle() -> ModuleType:
-    """A module that ``torch.load`` uses in place of ``pickle``."""
+    """A module for ``torch.load`` to use instead of ``pickle``."""
     restricted = ModuleType('restricted pickle')
     restricted.Unpickler = _Unpickler  # type: ignore[attr-defined]
     restricted.load = lambda *args, **kwargs: _Unpickler(*args, **kwargs).load()  # type: ignore
@@ -111,7 +107,7 @@ def _restricted_pickle() -> ModuleType:
 
 
 class _Torch:
-    """The module ``torch`` with :func:`load` in place of its own."""
+    """The module ``torch`` with :func:`load` instead of its own."""
 
     def __getattr__(self, name: str) -> Any:
         return load if name == 'load' else getattr(torch, name)
@@ -123,16 +119,12 @@ def install() -> None:
     checkpoint.torch = _Torch()
     # The loaders of http://, https://, torchvision://, open-mmlab:// and mmcls:// call this.
     checkpoint.load_url = load_from_url
-    # OneDL's mmengine calls this; its own would load again, with any code, what was refused.
+    # OneDL's mmengine calls this; its own would fall back to running any code.
     checkpoint._safe_torch_load = load
 
 
 def load(file: str | Path | IO[bytes], map_location: Any = None, **_: Any) -> Any:
-    """Loads what ``torch.save`` has written, as ``torch.load`` does, whose signature it has.
-
-    Raises:
-        pickle.UnpicklingError: If the file holds more than data.
-    """
+    """``torch.load``, which raises pickle.UnpicklingError if the file holds more than data."""
     if os.environ.get(TRUST) == '1':
         return torch.load(file, map_location, weights_only=False)
     try:
@@ -150,12 +142,7 @@ def load(file: str | Path | IO[bytes], map_location: Any = None, **_: Any) -> An
 
 
 def load_from_local(filename: str | Path, map_location: Any = None) -> Any:
-    """Loads a checkpoint from the disk.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        pickle.UnpicklingError: As :func:`load`.
-    """
+    """Loads a checkpoint from the disk; raises as :func:`load`, or FileNotFoundError."""
     file = Path(filename).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f'there is no checkpoint {file}')
@@ -164,7 +151,7 @@ def load_from_local(filename: str | Path, map_location: Any = None) -> Any:
 
 def load_from_url(url: str, model_dir: str | None = None, map_location: Any = None,
                   progress: bool = True) -> Any:
-    """Loads a checkpoint from the internet, which is downloaded once, to PyTorch's own folder."""
+    """Loads a checkpoint from the internet, downloaded once to PyTorch's own folder."""
     folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
     file = folder / Path(urlparse(url).path).name
     if not file.exists():
@@ -174,14 +161,10 @@ def load_from_url(url: str, model_dir: str | None = None, map_location: Any = No
 
 
 def check_data(value: Any, path: str) -> None:
-    """Checks that a value, once saved in a checkpoint, can be loaded again.
-
-    Args:
-        value (Any): The value; dicts, lists and tuples are searched.
-        path (str): Its place in the checkpoint, for the error.
+    """Checks that a value at some path in a checkpoint can be loaded again.
 
     Raises:
-        TypeError: If it holds more than data.
+        TypeError: If it holds an object that is not data.
     """
     if type(value) in (torch.Tensor, torch.nn.Parameter, str, int, float, bool, type(None)):
         return
@@ -195,7 +178,7 @@ def check_data(value: Any, path: str) -> None:
     elif not is_data(value):
         raise TypeError(
             f'{path} is {value!r}, a {type(value).__name__}: saved in a checkpoint it could not be '
-            'loaded again, as only data is loaded; turn it into numbers, strings, arrays, dicts '
+            'loaded again, as only data is loaded; convert it to numbers, strings, arrays, dicts '
             'or lists')
 
 

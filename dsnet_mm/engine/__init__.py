@@ -1,1 +1,1 @@
-"""What surrounds a training: hooks, seeding, checkpoints, loading."""
+"""What surrounds a training: hooks, seeding, checkpoints and loading."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from dsnet_mm.compat import weights_only
 from dsnet_mm.engine.hooks import unwrapped
-from dsnet_mm.engine.loading import for_inner_resizer, taken
+from dsnet_mm.engine.loading import matching_weights, moved_resizer
 from dsnet_mm.files import atomic_write
 from dsnet_mm.registry import HOOKS
 
@@ -19,11 +19,7 @@ class WholeFileBackend(LocalBackend):
     """mmengine's backend for the local disk, which writes a file completely or not at all."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Writes a file; if that fails, the one that was there stays.
-
-        Raises:
-            OSError: If the disk is full, or cannot be written to.
-        """
+        """Writes a file; if that fails (OSError), an existing file stays as it was."""
         with atomic_write(filepath) as unfinished:
             super().put(obj, str(unfinished))
 
@@ -34,10 +30,16 @@ class SafeCheckpointHook(CheckpointHook):
 
         default_hooks = dict(checkpoint=dict(type='dsnet_mm.SafeCheckpointHook', interval=1))
 
-    On the local disk a file is written completely or not at all, and as mmengine deletes the oldest
-    checkpoint before it saves the next, at least two are kept. Before saving it checks that the
-    checkpoint can be loaded again, after loading that it fits the model. Its arguments are those of
-    ``CheckpointHook``.
+    On the local disk a file is written completely or not at all. At least two checkpoints are
+    kept, as mmengine deletes the oldest before it saves the next. Before saving, the hook checks
+    that the checkpoint can be loaded again; after loading, that it fits the model. The arguments
+    are those of ``CheckpointHook``.
+
+    Raises:
+        TypeError: Before training or saving, if the checkpoint has an object that could not be
+            loaded again.
+        ValueError: After loading, if no weights fit the model; when resuming, also if the
+            checkpoint is not of a training of this model.
     """
 
     backend_args: dict | None
@@ -52,11 +54,7 @@ class SafeCheckpointHook(CheckpointHook):
             self.max_keep_ckpts = 2
 
     def before_train(self, runner: Runner) -> None:
-        """Checks those parts of a checkpoint that exist before the training.
-
-        Raises:
-            TypeError: As :meth:`before_save_checkpoint`.
-        """
+        """Checks those parts of a checkpoint that exist before training."""
         super().before_train(runner)
         schedulers = runner.param_schedulers or []
         named = schedulers.items() if isinstance(schedulers, dict) else [('', schedulers)]
@@ -67,11 +65,7 @@ class SafeCheckpointHook(CheckpointHook):
                               for name, group in named}))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Removes the schedulers' functions, which the config restores, and checks the rest.
-
-        Raises:
-            TypeError: If the checkpoint holds more than data, and could not be loaded again.
-        """
+        """Removes the schedulers' functions, which the config restores, and checks the rest."""
         schedulers = checkpoint.get('param_schedulers') or []
         groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
         for state in (state for group in groups for state in group):
@@ -81,19 +75,14 @@ class SafeCheckpointHook(CheckpointHook):
         weights_only.check_data(checkpoint, 'checkpoint')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Checks that a checkpoint fits the model, and renames the resizer's weights where the
-        model has its resizer elsewhere.
-
-        Raises:
-            ValueError: If no weight in it fits the model; in resuming, also if it is no checkpoint
-                of a training, or not one of this model.
-        """
+        """Checks that a checkpoint fits the model, and renames the resizer's weights if the
+        model's preprocessor is inside another one."""
         file = runner._load_from or runner.work_dir
         if not isinstance(checkpoint, dict):
             raise ValueError(f'{file} holds a {type(checkpoint).__name__} instead of a checkpoint')
         state = checkpoint.get('state_dict', checkpoint)
         model = unwrapped(runner)
-        found = taken(model, state)
+        found = matching_weights(model, state)
         used = {id(value) for value in found.values()} & {id(value) for value in state.values()}
         unused = {name: value for name, value in state.items() if id(value) not in used}
         # mmengine drops this prefix, which distributed training and test-time augmentation add.
@@ -104,7 +93,7 @@ class SafeCheckpointHook(CheckpointHook):
             raise ValueError(f'{file} is of another model, none of its weights fits this one '
                              f'({_some(state)}; the model has {_some(own)})')
         if not runner._resume:
-            moved = for_inner_resizer(model, state)
+            moved = moved_resizer(model, state)
             if moved:
                 given = {id(value) for value in moved.values()}
                 left = {name: value for name, value in unused.items() if id(value) not in given}
@@ -122,15 +111,16 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:
-    """Path of the last checkpoint that mmengine has saved in a folder; None if there is none."""
-    record = Path(folder) / 'last_checkpoint'
+    """Path of the last checkpoint that mmengine saved in a folder; None if there is none."""
+    folder = Path(folder)
+    record = folder / 'last_checkpoint'
     if not record.exists():
         return None
-    file = Path(folder) / Path(record.read_text().strip()).name  # the folder may have been moved
+    file = folder / Path(record.read_text().strip()).name  # the folder may have been moved
     if file.is_file():
         return str(file)
-    # The training was killed while it wrote the name.
-    files = [*Path(folder).glob('epoch_*.pth'), *Path(folder).glob('iter_*.pth')]
+    # The training was killed while it wrote the record.
+    files = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
     return str(max(files, key=lambda file: file.stat().st_mtime_ns)) if files else None
 
 

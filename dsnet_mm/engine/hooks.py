@@ -15,23 +15,22 @@ from torch import nn
 
 @HOOKS.register_module()
 class TrainResizerOnlyHook(Hook):
-    """Trains the resizer and guided upsampling, and leaves the model between them as it is,
-    statistics of normalisation included.
+    """Trains the resizer and guided upsampling with everything else in the model frozen, running
+    statistics of normalisation layers included.
 
-    It adapts a trained model to a smaller input without touching it::
+    It adapts a trained model to a smaller input without changing the model::
 
         load_from = 'model.pth'
         custom_hooks = [dict(type='dsnet_mm.TrainResizerOnlyHook')]
 
     In distributed training also set ``find_unused_parameters = True``.
+
+    Raises:
+        ValueError: If neither a resizer nor guided upsampling has parameters to train.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Freezes the model.
-
-        Raises:
-            ValueError: If the model has neither to train.
-        """
+        """Freezes the model."""
         model = unwrapped(runner)
         trained = resizing_parameters(model)
         if not trained:
@@ -59,33 +58,34 @@ class TrainResizerOnlyHook(Hook):
 
 
 def resizing_modules(model: BaseModel) -> list[nn.Module]:
-    """The resizer in a model's preprocessor and its guided upsamplings, as far as it has them."""
+    """A model's resizer, if it has one, and its guided upsamplings."""
     resizer = getattr(model.data_preprocessor, 'resizer', None)
     return [*filter(None, [resizer]),
             *(module for module in model.modules() if isinstance(module, GuidedUpsampling))]
 
 
 def resizing_parameters(model: BaseModel) -> list[nn.Parameter]:
-    """The parameters of :func:`resizing_modules` that are not frozen."""
+    """The parameters of :func:`resizing_modules` that require gradients."""
     return [parameter for module in resizing_modules(model) for parameter in module.parameters()
             if parameter.requires_grad]
 
 
 @HOOKS.register_module()
 class CheckResizerHook(Hook):
-    """Finds resizers that are never called, and slide inference that sees the whole image at once::
+    """Refuses resizers that are never called, and warns of slide inference whose window is larger
+    than the resized image::
 
         custom_hooks = [dict(type='dsnet_mm.CheckResizerHook')]
+
+    Raises:
+        ValueError: Before training, if a resizer is in a model within the model, whose preprocessor
+            is never called; after the first iteration, if one was not used.
     """
 
     _first = _warned = False
 
     def before_train(self, runner: Runner) -> None:
-        """Checks where the resizers are.
-
-        Raises:
-            ValueError: If one is in a model within the model, whose preprocessor is never called.
-        """
+        """Checks where the resizers are."""
         model = unwrapped(runner)
         wraps = hasattr(model.data_preprocessor, 'data_preprocessor')
         for name, module in _preprocessors(model).items():
@@ -100,29 +100,18 @@ class CheckResizerHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Checks after the first iteration that all resizers were used.
-
-        Raises:
-            ValueError: If one was not.
-        """
+        """Checks after the first iteration that all resizers were used."""
         first, self._first = self._first, False
         model = unwrapped(runner)
         for name, module in _preprocessors(model).items() if first else ():
             if not module.used:
                 raise ValueError(
                     f'the resizer in model.{name} was not used in the first iteration, the model '
-                    f'sees unshrunk images: its data_preprocessor, a '
+                    'sees images that are not resized: its data_preprocessor, a '
                     f'{type(model.data_preprocessor).__name__}, must call it')
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                        outputs: Sequence[BaseDataElement] | None = None) -> None:
-        self._check_window(runner, outputs or [])
-
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: Sequence[BaseDataElement] | None = None) -> None:
-        self._check_window(runner, outputs or [])
-
-    def _check_window(self, runner: Runner, outputs: Sequence[BaseDataElement]) -> None:
         """Warns once if the window of mmseg's slide inference is larger than the image."""
         model = unwrapped(runner)
         model = model.module if isinstance(model, BaseTTAModel) else model
@@ -130,15 +119,17 @@ class CheckResizerHook(Hook):
         if self._warned or test_cfg.get('mode') != 'slide' or not _preprocessors(model):
             return
         crop = tuple(test_cfg['crop_size'])
-        for sample in outputs:
+        for sample in outputs or []:
             height, width = sample.img_shape[:2]
             if crop != (height, width) and crop[0] >= height and crop[1] >= width:
                 self._warned = True
                 warnings.warn(
                     f'slide inference with crop_size={crop} sees the whole resized image of '
                     f'{height}x{width} pixels at once: give model.test_cfg.crop_size and stride in '
-                    "resized pixels, or set mode='whole'", stacklevel=2)
+                    "pixels of the resized image, or set mode='whole'", stacklevel=2)
                 return
+
+    after_test_iter = after_val_iter
 
 
 def _preprocessors(model: BaseModel) -> dict[str, DownsizeMixin]:

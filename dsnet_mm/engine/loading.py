@@ -1,7 +1,6 @@
-"""Models with the weights of checkpoints, whole or their resizer or upsampling alone."""
+"""Models, resizers and guided upsamplings with the weights of a model's checkpoint."""
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 from textwrap import shorten
 
 from dsnet_mm.config import build_model, resolve
@@ -17,9 +16,6 @@ from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
-
-RESIZER_PREFIX = 'data_preprocessor.resizer.'
-UPSAMPLING_PREFIX = 'decode_head.upsampling.'
 
 
 def load_model(cfg: Config, path: str) -> BaseModel:
@@ -44,77 +40,51 @@ def load_model(cfg: Config, path: str) -> BaseModel:
 
 
 def load_resizer(config: dict, path: str) -> nn.Module:
-    """Builds a config's resizer with its weights from a checkpoint of the whole model.
-
-    Args:
-        config (dict): ``model.data_preprocessor.resizer`` of the model's config.
-        path (str): The checkpoint.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If it holds another resizer.
-    """
-    weights = _part(path, RESIZER_PREFIX)
+    """Builds ``model.data_preprocessor.resizer`` of a config with its weights from a checkpoint of
+    the whole model; FileNotFoundError without one, ValueError if it holds another resizer."""
     resizer = build_resizer({key: value for key, value in config.items() if key != 'init_cfg'})
-    _load_part(resizer, weights, path, RESIZER_PREFIX, config)
+    _load_part(resizer, path, 'data_preprocessor.resizer', config)
     return resizer
 
 
 def is_guided(head: object, scope: str | None) -> bool:
-    """Whether ``model.decode_head`` of a config is a GuidedHead that guides."""
+    """Whether ``model.decode_head`` of a config is a GuidedHead with ``guided=True``."""
     if not isinstance(head, dict) or not head.get('guided', True):
         return False
     return resolve(head.get('type'), MODELS, scope) == resolve('dsnet_mm.GuidedHead', MODELS)
 
 
 def load_upsampling(head: dict, path: str) -> GuidedUpsampling:
-    """Builds the upsampling of a guided head with its weights from a checkpoint of the whole model.
-
-    Args:
-        head (dict): ``model.decode_head`` of the model's config.
-        path (str): The checkpoint.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If it holds another upsampling.
-    """
-    arguments = head.get('upsampling') or {}
-    weights = _part(path, UPSAMPLING_PREFIX)
-    net = build_upsampling(arguments)
-    _load_part(net, weights, path, UPSAMPLING_PREFIX, arguments)
+    """Builds the upsampling of a guided head, ``model.decode_head`` of a config, with its weights
+    from a checkpoint of the whole model; raises as :func:`load_resizer`."""
+    config = head.get('upsampling') or {}
+    net = build_upsampling(config)
+    _load_part(net, path, 'decode_head.upsampling', config)
     return net
 
 
-def _part(path: str, prefix: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint that begin with a prefix, without it."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no checkpoint {path}')
+def _load_part(net: nn.Module, path: str, name: str, config: dict) -> None:
+    """Loads the weights of the part of a model that has this name in it."""
+    check_file(path)
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    return {key.removeprefix(prefix): value
-            for key, value in checkpoint.get('state_dict', checkpoint).items()
-            if key.startswith(prefix)}
-
-
-def _load_part(net: nn.Module, weights: dict[str, Tensor], path: str, prefix: str,
-               config: dict) -> None:
-    """Loads the weights of a model's part, or says where its config differs."""
-    place = prefix.removesuffix('.')
     try:
-        net.load_state_dict(weights)
+        net.load_state_dict(_below(name, checkpoint.get('state_dict', checkpoint)))
     except RuntimeError as error:
-        raise ValueError(f"{path} does not hold the config's {place.rpartition('.')[2]}, {config}: "
-                         f'set model.{place} as it was trained.\n{error}') from None
+        raise ValueError(f"{path} does not hold the config's {name.rpartition('.')[2]}, {config}: "
+                         f'set model.{name} as it was trained.\n{error}') from None
 
 
-def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights that a model would load, by the model's names; nothing is loaded.
+def _below(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a part of a model, by their names within it."""
+    return {key.removeprefix(f'{name}.'): value for key, value in state.items()
+            if key.startswith(f'{name}.')}
+
+
+def matching_weights(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a checkpoint that a model would load, by the model's names; loads nothing.
 
     The model's own loading finds them, as some models rename weights: mmdet's SemiBaseDetector
     loads a detector's weights into its student and its teacher.
-
-    Args:
-        model (nn.Module): The model, which is not changed.
-        state (Mapping[str, Tensor]): The weights of a checkpoint.
     """
     found = {}
 
@@ -136,11 +106,10 @@ def taken(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def for_inner_resizer(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def moved_resizer(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a checkpoint's resizer, renamed for a model whose preprocessor is inside
     another one, as in semi-supervised detectors; empty if there is nothing to rename."""
-    inner = [name for name, module in model.named_modules() if isinstance(module, DownsizeMixin)
-             and name.startswith('data_preprocessor.')]
-    moved = {f'{place}.resizer.{name.removeprefix(RESIZER_PREFIX)}': value for place in inner
-             for name, value in state.items() if name.startswith(RESIZER_PREFIX)}
+    moved = {f'{place}.resizer.{name}': value for place, module in model.named_modules()
+             if isinstance(module, DownsizeMixin) and place.startswith('data_preprocessor.')
+             for name, value in _below('data_preprocessor.resizer', state).items()}
     return {} if moved.keys() & state.keys() else moved

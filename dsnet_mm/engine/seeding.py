@@ -1,12 +1,9 @@
 """Random numbers that depend on the seed and the step alone.
 
-mmengine seeds once: what a step draws then depends on all steps before it, on the number of data
-loading workers, and on whether the training was interrupted.
-
-The workers of a DataLoader get nothing but the indices of their samples. So each index carries its
-place in the training (:class:`_NumberedSampler`), by which a worker seeds before it loads the
-sample (:class:`_SeededItems`). A DataLoader lets neither its data set nor its batch sampler be
-replaced; the one's ``__getitems__`` and the other's ``sampler`` are set instead.
+The workers of a DataLoader get only the indices of their samples. So each index carries its place
+in the training (:class:`_NumberedSampler`), from which a worker seeds before it loads the sample
+(:class:`_SeededItems`). A DataLoader does not let its data set or batch sampler be replaced;
+``dataset.__getitems__`` and ``batch_sampler.sampler`` are set instead.
 """
 import random
 from collections.abc import Iterator, Sequence
@@ -32,15 +29,15 @@ class StepSeedHook(Hook):
         randomness = dict(seed=0)
         custom_hooks = [dict(type='dsnet_mm.StepSeedHook')]
 
-    The same seed then gives the same training with any number of workers, and one that was killed
-    and resumed ends as if it had not been. On a GPU that also needs
-    ``randomness=dict(deterministic=True)``. Two things are lost in resuming, as no checkpoint has
-    them: the images that a transform keeps (``CachedMosaic``), and gradients being accumulated,
+    mmengine seeds once. With this hook the same seed gives the same training with any number of
+    data loading workers, and a resumed training gives the same result as an uninterrupted one. On
+    a GPU that also needs ``randomness=dict(deterministic=True)``. No checkpoint holds, and resuming
+    so loses, the images that a transform caches (``CachedMosaic``) and accumulated gradients,
     unless checkpoints are saved when ``accumulative_counts`` is reached.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Lets the data loader number and seed its samples."""
+        """Makes the data loader number and seed its samples."""
         loader, seed = runner.train_dataloader, (runner.seed, get_rank())
         batches = loader.batch_sampler
         sampler = batches.sampler
@@ -57,27 +54,23 @@ class StepSeedHook(Hook):
 
 
 class _Index(int):
-    """An index with its place in the training: the epoch, and how many samples came before.
+    """An index with its place in the training: the epoch and the number of samples before it.
 
-    It remains a number, as batch samplers look up images by it, those of equal ratio for example.
+    It remains an int, by which batch samplers look up images, for example those of equal ratio.
     """
     place: tuple[int, int]
 
 
 class _VideoIndex(tuple):
-    """An index for samplers that give the number of a video and of a frame in it."""
+    """The same for samplers whose indices are pairs, of a video and a frame in it."""
     place: tuple[int, int]
 
 
 class _NumberedSampler:
-    """A sampler that gives its indices their place.
+    """A sampler that gives its indices their place, numbered from ``start``.
 
     In everything else it is the sampler that it wraps, for ``isinstance`` too: mmdet's batch
-    samplers ask for the type.
-
-    Args:
-        sampler (Any): The sampler.
-        start (int): The number of the first sample.
+    samplers check the type.
     """
 
     def __init__(self, sampler: Any, start: int) -> None:
@@ -101,10 +94,7 @@ class _NumberedSampler:
 
 
 class _SeededItems:
-    """The ``__getitems__`` of a data set, by which PyTorch loads the samples of a batch.
-
-    It seeds before each sample.
-    """
+    """The ``__getitems__`` of a data set, which loads a batch, with a seed before each sample."""
 
     def __init__(self, dataset: Dataset, seed: tuple[int, int]) -> None:
         self.dataset, self.seed = dataset, seed

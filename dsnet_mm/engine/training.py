@@ -1,4 +1,4 @@
-"""Settings that every training of this package's commands adds to its config."""
+"""What this package's commands add to every training: hooks, and remedies for a lack of memory."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,12 +11,11 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 
-OUT_OF_MEMORY = """Out of memory. What helps, first what costs least:
-  model.data_preprocessor.resizer.with_cp=True  keeps less of the resizer, and computes it again
-  model.backbone.with_cp=True                   the same of the backbone, where it has it
-  train_dataloader.batch_size=...               smaller; with optim_wrapper.accumulative_counts=...
-                                                the optimizer sees as many images as before
-(all for --cfg-options; without gradients, at test, the resizer works tile by tile already)"""
+OUT_OF_MEMORY = """Out of memory. Remedies, cheapest first, all for --cfg-options:
+  model.data_preprocessor.resizer.with_cp=True  gradient checkpointing in a DownsizeNet
+  model.backbone.with_cp=True                   the same for the backbone, if it has the option
+  train_dataloader.batch_size=...               smaller; optim_wrapper.accumulative_counts=...
+                                                keeps the number of images per optimizer step"""
 
 
 def safeguard(cfg: Config) -> None:
@@ -34,11 +33,7 @@ def safeguard(cfg: Config) -> None:
 
 @contextmanager
 def out_of_memory_explained() -> Iterator[None]:
-    """Explains PyTorch's errors when memory runs out.
-
-    Raises:
-        MemoryError: With remedies.
-    """
+    """Turns PyTorch's errors when memory runs out into a MemoryError with remedies."""
     try:
         yield
     except RuntimeError as error:
