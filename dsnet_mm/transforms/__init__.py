@@ -1,7 +1,4 @@
-"""Resizers for torchvision: frozen in a pipeline of its transforms, or trained with its models.
-
-``dsnet_mm.transforms.pipeline`` has the transform for OpenMMLab's pipelines.
-"""
+"""Resizers for torchvision's models and transforms; for OpenMMLab's see ``pipeline``."""
 from dsnet_mm.transforms.detection import DownsizeRCNNTransform
 from dsnet_mm.transforms.downsize import Downsize
 from dsnet_mm.transforms.segmentation import DownsizeSegmentation

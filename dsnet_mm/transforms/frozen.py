@@ -11,12 +11,8 @@ from torch import Tensor, nn
 
 
 class FrozenResizer(nn.Module):
-    """Resizes without gradients and keeps the images' dtype.
-
-    Args:
-        resizer (nn.Module): The resizer; it is copied.
-        channel_order (str): ``'bgr'`` or ``'rgb'``, of the images.
-    """
+    """A frozen copy of a resizer that keeps the images' dtype; their channels are in
+    ``channel_order``, ``'bgr'`` or ``'rgb'``."""
 
     def __init__(self, resizer: nn.Module, channel_order: str) -> None:
         super().__init__()
@@ -24,25 +20,13 @@ class FrozenResizer(nn.Module):
         self.channel_order = channel_order
 
     def train(self, mode: bool = True) -> FrozenResizer:
-        """Stays in evaluation mode: nothing in it learns."""
+        """Stays in evaluation mode."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor, size: Size) -> Tensor:
-        """Resizes images.
-
-        Args:
-            images (Tensor): (N, C, H, W), floating-point or integers in any value range. Gray ones
-                (one channel) are shown to a network for colours as three equal channels.
-            size (tuple[int, int]): Height and width of the output in pixels.
-
-        Returns:
-            Tensor: (N, C, h, w) of the same dtype; integers are rounded and stay in its range.
-
-        Raises:
-            TypeError, ValueError: If images or size are not what the resizer takes, or an image has
-                values that are NaN, infinite or beyond 1e12.
-        """
+        """Resizes images (N, C, H, W), floating-point or integers in any value range, to
+        (N, C, h, w) of the same dtype; a resizer of colours gets gray as three equal channels."""
         given = images.dtype
         if given.is_floating_point and images.numel():
             check_finite(images, 'the image')

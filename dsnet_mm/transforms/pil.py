@@ -9,21 +9,16 @@ from torchvision.transforms.v2 import functional as F
 
 
 def resize_pil(image: Image.Image, size: Size, resizer: nn.Module) -> Image.Image:
-    """Resizes a PIL image.
+    """Resizes a PIL image by a resizer of tensors (1, C, H, W), RGB or gray, that keeps the dtype.
 
     RGB and gray images (8-bit, 16-bit, integers, floating-point) keep their mode. Images with
-    transparency become RGBA, their colours and their transparency each resized as an image. Black
-    and white becomes gray, every other mode (palette, CMYK, YCbCr, ...) RGB.
-
-    Args:
-        image (Image): Of any mode.
-        size (tuple[int, int]): Height and width of the output in pixels.
-        resizer (nn.Module): Takes (1, C, H, W) in RGB order or gray, and keeps the dtype.
+    transparency become RGBA, black and white becomes gray, every other mode (palette, CMYK, YCbCr,
+    ...) RGB.
     """
     if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
         return _resize_numbers(image, size, resizer)
     if image.has_transparency_data:
-        # Premultiplied, as in Pillow's own resize: what cannot be seen does not blend in.
+        # Premultiplied, as in Pillow's own resize: transparent pixels do not blend in.
         *bands, alpha = image.convert('RGBA').convert('RGBa').split()
         colors = _resize_bytes(Image.merge('RGB', bands), size, resizer)
         alpha = _resize_bytes(alpha, size, resizer)

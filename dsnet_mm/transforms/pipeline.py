@@ -14,18 +14,18 @@ from mmcv.transforms import BaseTransform
 class DownsizeResize(BaseTransform):
     """The ``Resize`` of mmdet, mmseg, ... with the image resized by a resizer.
 
-    Change the type, and everything else stays::
+    Only the type changes::
 
         dict(type='dsnet_mm.DownsizeResize', scale=(320, 320), resizer=dict(weights=...))
 
-    Sizes, boxes, masks, label maps and all results are those of the ``Resize`` in the config's
-    scope. Images keep their dtype and channel order. In these pipelines that is BGR, as the
-    resizer of a preprocessor sees it, which comes before ``bgr_to_rgb``.
+    Everything but the image is as from the ``Resize`` of the config's scope. Images keep their
+    dtype and channel order, which in these pipelines is BGR, as the resizer of a preprocessor sees
+    it.
 
     Args:
-        resizer (dict, optional): Config of the resizer, as that of a preprocessor. Default
+        resizer (dict, optional): Config of the resizer, as for a preprocessor. Default
             ``dict(type='FixedResizer', mode='bilinear')``: nothing is trained here.
-        **kwargs: Those of ``Resize``, whose ``scale`` is (width, height).
+        **kwargs (Any): Those of ``Resize``, whose ``scale`` is (width, height) in pixels.
 
     Raises:
         ValueError: If the resizer is unknown or ``interpolation`` given.
@@ -34,8 +34,8 @@ class DownsizeResize(BaseTransform):
 
     def __init__(self, resizer: dict | None = None, **kwargs: Any) -> None:
         if 'interpolation' in kwargs:
-            raise ValueError(f'interpolation={kwargs["interpolation"]!r} has no meaning here: the '
-                             "resizer resizes the image; use dict(type='Resize') instead, or "
+            raise ValueError(f'interpolation={kwargs["interpolation"]!r} has no effect here, the '
+                             "resizer resizes the image: use dict(type='Resize'), or "
                              "resizer=dict(type='FixedResizer', mode=...)")
         self.resize = mmengine.registry.TRANSFORMS.build(dict(type='Resize', **kwargs))
         net = build_resizer(resizer or dict(type='FixedResizer'))
@@ -43,7 +43,7 @@ class DownsizeResize(BaseTransform):
 
     @property
     def scale(self) -> tuple[int, int]:
-        """Width and height; what varies the size (``RandomResize``) sets it."""
+        """Width and height in pixels, which mmcv's ``RandomResize`` sets."""
         return self.resize.scale
 
     @scale.setter
@@ -51,19 +51,15 @@ class DownsizeResize(BaseTransform):
         self.resize.scale = scale
 
     def transform(self, results: dict) -> dict:
-        """Resizes what is in the results of a pipeline; ``img`` is (H, W, C) or (H, W)."""
+        """Resizes the results of a pipeline, whose ``img`` is (H, W, C) or (H, W)."""
         image = results['img']
-        # For the sizes any image will do; OpenCV does not resize all that a network does.
+        # Resize gets a dummy image: OpenCV does not resize every dtype.
         results = self.resize({**results, 'img': np.zeros(image.shape[:2], np.uint8)})
-        results['img'] = self._resize_image(image, results['img_shape'][:2])
-        return results
-
-    def _resize_image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        pixels = torch.from_numpy(np.ascontiguousarray(image))
-        channels_first = (pixels[..., None] if image.ndim == 2 else pixels).permute(2, 0, 1)
-        resized = self.resizer(channels_first[None], size)[0].permute(1, 2, 0)
+        pixels = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(image))).permute(2, 0, 1)
+        resized = self.resizer(pixels[None], results['img_shape'][:2])[0].permute(1, 2, 0).numpy()
         resized = resized[..., 0] if image.ndim == 2 else resized
-        return np.ascontiguousarray(resized.numpy())
+        results['img'] = np.ascontiguousarray(resized)
+        return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.resize}, resizer={self.resizer.resizer})'

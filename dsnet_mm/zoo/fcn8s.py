@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class FCNVGG(VGG):
-    """The VGG of FCN-8s, which pads the image by 100 pixels and returns its maps after pooling.
-
-    With the padding, fc6 (7x7) fits images of any size. Pooling rounds sizes up.
+    """The VGG of FCN-8s, which pads the image by 100 pixels, so that fc6 (7x7) fits images of any
+    size, and returns its maps after pooling, which rounds sizes up.
 
     Args:
-        **kwargs: Those of :class:`~dsnet_mm.zoo.vgg.VGG`, except ``out_indices``.
+        **kwargs (Any): Those of :class:`~dsnet_mm.zoo.vgg.VGG`, except ``out_indices``.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -37,8 +36,7 @@ class FCNVGG(VGG):
 class FCN8sHead(BaseDecodeHead):
     """Scores fc7, pool4 and pool3, and sums them from coarse to fine (Sections 3.3 and 4.2).
 
-    ``fc`` is fc6 and fc7, named as torchvision's classifier, and ``conv_seg`` scores fc7. All
-    scores start at zero and all deconvolutions at bilinear upsampling; the last one stays there
+    All scores start at zero and all deconvolutions at bilinear upsampling, where the last one stays
     (Section 4.3).
 
     Args:
@@ -47,24 +45,16 @@ class FCN8sHead(BaseDecodeHead):
         channels (int): Channels of fc6 and fc7.
         num_classes (int): Number of classes.
         skip_scales (tuple[float, float]): Factors on pool3 and pool4 before they are scored. By
-            default those of the authors' all-at-once training, which starts from pretrained
-            weights.
-        dropout_ratio (float): Probability of the dropouts behind fc6 and fc7.
+            default those of the authors' all-at-once training, from pretrained weights.
+        dropout_ratio (float): Probability of the dropouts after fc6 and fc7.
         pretrained (str, optional): Checkpoint of a torchvision VGG, such as
-            ``torchvision://vgg16``, whose classifier fc6 and fc7 start from. By default Kaiming's
-            initialisation.
-        **kwargs: Those of ``BaseDecodeHead``.
+            ``torchvision://vgg16``, to initialise fc6 and fc7. By default Kaiming's initialisation.
+        **kwargs (Any): Those of ``BaseDecodeHead``.
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int] = (3, 256, 512, 512),
-                 channels: int = 4096,
-                 *,
-                 num_classes: int,
-                 skip_scales: tuple[float, float] = (0.0001, 0.01),
-                 dropout_ratio: float = 0.5,
-                 pretrained: str | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(self, in_channels: Sequence[int] = (3, 256, 512, 512), channels: int = 4096, *,
+                 num_classes: int, skip_scales: tuple[float, float] = (0.0001, 0.01),
+                 dropout_ratio: float = 0.5, pretrained: str | None = None, **kwargs: Any) -> None:
         zero = [dict(name=name) for name in ('conv_seg', 'score_pool3', 'score_pool4')]
         super().__init__(
             in_channels, channels, num_classes=num_classes, dropout_ratio=dropout_ratio,
@@ -72,7 +62,7 @@ class FCN8sHead(BaseDecodeHead):
             init_cfg=dict(type='Constant', val=0, override=zero), **kwargs)
         _, pool3, pool4, pool5 = in_channels
         self.skip_scales = skip_scales
-        self.fc = Sequential(
+        self.fc = Sequential(  # fc6 and fc7, named as torchvision's classifier
             LinearAsConv2d(pool5, channels, 7), nn.ReLU(inplace=True), nn.Dropout(dropout_ratio),
             LinearAsConv2d(channels, channels, 1), nn.ReLU(inplace=True),
             init_cfg=dict(type='Pretrained', checkpoint=pretrained, prefix='classifier.')
@@ -107,7 +97,7 @@ class LinearAsConv2d(nn.Conv2d):
 
 
 class BilinearDeconv(nn.ConvTranspose2d):
-    """Upsamples every channel, bilinearly at first; a side of n becomes ``stride * (n + 1)``."""
+    """Upsamples every channel, initially bilinearly; n pixels become ``stride * (n + 1)``."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__(channels, channels, 2 * stride, stride, bias=False)

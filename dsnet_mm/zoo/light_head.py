@@ -1,8 +1,4 @@
-"""Light-Head R-CNN (Li et al., 2017): thin feature maps make the second stage cheap.
-
-It runs in mmdet's ``TwoStageDetector`` and ``StandardRoIHead``. There the RPN sees the backbone's
-map, so the large separable convolution is part of the RoI extractor, before the pooling.
-"""
+"""Light-Head R-CNN (Li et al., 2017) for mmdet's ``TwoStageDetector`` and ``StandardRoIHead``."""
 from typing import Any
 
 from dsnet_mm.registry import MODELS
@@ -16,32 +12,20 @@ from torchvision.ops import PSRoIAlign
 
 
 class LargeSeparableConv(BaseModule):
-    """A k x k receptive field from two paths of thin kernels, summed (section 3.2, figure 3).
-
-    Args:
-        in_channels (int): Channels of the input.
-        mid_channels (int): Channels between the two convolutions of a path; 256 in the large
-            setting of the paper, 64 in the small one.
-        out_channels (int): Channels of the output.
-        kernel_size (int): Length k of the kernels in cells, odd.
-        init_cfg (dict, optional): By default normal, with the authors' deviation of 0.01.
-
-    Raises:
-        ValueError: If the kernel is even, as its output would be half a cell off.
-    """
+    """Two paths of a k x 1 and a 1 x k convolution, in either order, summed (Section 3.2)."""
 
     def __init__(self, in_channels: int, mid_channels: int, out_channels: int,
                  kernel_size: int = 15, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg or dict(type='Normal', layer='Conv2d', std=0.01))
         if kernel_size % 2 == 0:
             raise ValueError(f'kernel_size={kernel_size} is even: use an odd one')
-        column, row = (kernel_size, 1), (1, kernel_size)
+        half = kernel_size // 2
+        column: dict[str, Any] = dict(kernel_size=(kernel_size, 1), padding=(half, 0))
+        row: dict[str, Any] = dict(kernel_size=(1, kernel_size), padding=(0, half))
 
-        def path(first: tuple[int, int], second: tuple[int, int]) -> nn.Sequential:
-            return nn.Sequential(
-                nn.Conv2d(in_channels, mid_channels, first, padding=(first[0] // 2, first[1] // 2)),
-                nn.Conv2d(mid_channels, out_channels, second,
-                          padding=(second[0] // 2, second[1] // 2)))
+        def path(first: dict[str, Any], second: dict[str, Any]) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(in_channels, mid_channels, **first),
+                                 nn.Conv2d(mid_channels, out_channels, **second))
 
         self.column_row = path(column, row)
         self.row_column = path(row, column)
@@ -53,24 +37,23 @@ class LargeSeparableConv(BaseModule):
 
 @MODELS.register_module()
 class LightHeadRoIExtractor(BaseRoIExtractor):
-    """Thin maps by a large separable convolution, then position-sensitive RoI align.
+    """Thin maps by a large separable convolution, then torchvision's position-sensitive RoI align.
 
-    Cell (ph, pw) of output channel c pools thin map ``(c * size + ph) * size + pw``, and the mean
-    of its samples is taken with boxes shifted by half a cell, both as torchvision does; the
-    authors' code takes the maximum of the samples, without a shift.
+    The convolution is here because mmdet's RPN gets the backbone's map. torchvision takes the mean
+    of a cell's samples and shifts boxes by half a cell; the authors take the maximum, unshifted.
 
     Args:
         in_channels (int): Channels of the feature map.
-        mid_channels (int): Channels inside the separable convolution.
-        out_channels (int): Channels of a pooled RoI.
         featmap_strides (list[int]): The stride of the only feature map in pixels.
-        kernel_size (int): Kernel of the separable convolution in cells.
+        mid_channels (int): Channels between the separable convolutions, in the paper 256 or 64.
+        out_channels (int): Channels of a pooled RoI.
+        kernel_size (int): Length of the separable convolutions, odd.
         output_size (int): Side of a pooled RoI in cells.
         sampling_ratio (int): Samples per cell and axis.
-        init_cfg (dict, optional): Initialisation of the separable convolution.
+        init_cfg (dict, optional): Of the separable convolution, by default the authors'.
 
     Raises:
-        ValueError: If there are several strides; position-sensitive maps have one level.
+        ValueError: If there are several strides, or the kernel is even.
     """
 
     def __init__(self, in_channels: int, featmap_strides: list[int], mid_channels: int = 256,
@@ -86,16 +69,7 @@ class LightHeadRoIExtractor(BaseRoIExtractor):
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor,
                 roi_scale_factor: float | None = None) -> Tensor:
-        """Pools RoIs.
-
-        Args:
-            feats (tuple[Tensor]): One map (N, in_channels, H, W).
-            rois (Tensor): (K, 5): the image's index and the box in input pixels.
-            roi_scale_factor (float, optional): Factor on the boxes' sides.
-
-        Returns:
-            Tensor: (K, out_channels, output_size, output_size).
-        """
+        """One map (N, C, H, W) and RoIs (K, 5) to features (K, out_channels, size, size)."""
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
         thin = self.separable(feats[0]).relu()
@@ -106,16 +80,13 @@ class LightHeadRoIExtractor(BaseRoIExtractor):
 class LightHeadBBoxHead(ConvFCBBoxHead):
     """One wide layer, then class and box, trained on the hardest RoIs of each image.
 
-    The hardest RoIs have the largest sum of classification and box loss (online hard example mining
-    as in the paper, section 3.4). mmdet's ``OHEMSampler`` ranks by the classification loss alone,
-    and positives and negatives apart. The sampler must pass on all proposals. The logged accuracy
-    is that of the hardest RoIs, too.
+    These have the largest sum of classification and box loss (online hard example mining, Section
+    3.4); mmdet's ``OHEMSampler`` ranks by the classification loss alone, positives and negatives
+    apart. The sampler must pass on all proposals. The logged accuracy is that of the hardest RoIs.
 
     Args:
         num_hard (int): Number of RoIs of an image to train on.
-        num_shared_fcs, fc_out_channels, in_channels, reg_class_agnostic: As in ``ConvFCBBoxHead``;
-            the defaults are the paper's.
-        **kwargs: The others of ``ConvFCBBoxHead``.
+        **kwargs (Any): Those of ``ConvFCBBoxHead``; here some default to the paper's.
     """
 
     def __init__(self, num_hard: int = 256, num_shared_fcs: int = 1, fc_out_channels: int = 2048,

@@ -1,7 +1,4 @@
-"""RefineDet, the paper's one-stage detector with anchors: backbone, neck and head.
-
-Zhang et al., "Single-Shot Refinement Neural Network for Object Detection", CVPR 2018.
-"""
+"""RefineDet (Zhang et al., "Single-Shot Refinement Neural Network ...", CVPR 2018)."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,20 +19,11 @@ from torch import Tensor, nn
 class RefineDetVGG(VGG):
     """VGG with fc6 and fc7 as convolutions; returns conv4_3, conv5_3 and fc7.
 
-    The layers are numbered as in mmdet's ``SSDVGG``, so its weights load
-    (``open-mmlab://vgg16_caffe``). Sizes are rounded up, as in Caffe: every map is at most twice
-    the next one, whatever the image.
+    The weights of mmdet's ``SSDVGG`` load (``open-mmlab://vgg16_caffe``). Pooling rounds sizes up,
+    as in Caffe, so that every map is at most twice as large as the next one.
 
     Args:
-        depth (int): 11, 13, 16 or 19.
-        base_channels (int): Channels of the first stage; conv4_3 and conv5_3 have eight times as
-            many.
-        fc_channels (int): Channels of fc6 and fc7.
-        with_bn (bool): Normalise each convolution's output, to train from random weights.
-        init_cfg (dict, optional): By default Kaiming's initialisation.
-
-    Raises:
-        ValueError: If there is no VGG of this depth.
+        fc_channels (int): Channels of fc6 and fc7. The other arguments are those of ``VGG``.
     """
 
     def __init__(self, depth: int = 16, base_channels: int = 64, fc_channels: int = 1024,
@@ -52,15 +40,14 @@ class RefineDetVGG(VGG):
 
 @MODELS.register_module()
 class RefineDetNeck(SSDNeck):
-    """conv6 and the transfer connection blocks (section 3.2).
+    """conv6 and the transfer connection blocks (Section 3.2).
 
     Args:
         in_channels (Sequence[int]): Channels of the backbone's maps, highest resolution first.
-        extra_channels (int): Channels of conv6_2, the map that is added.
+        extra_channels (int): Channels of the additional map, conv6_2.
         feat_channels (int): Channels of the transferred maps.
-        l2_norm_scales (Sequence[float]): Initial scales of the L2 norms of the first maps, which
-            have larger values than the others.
-        norm_cfg (dict, optional): Normalise the convolutions, to train from random weights.
+        l2_norm_scales (Sequence[float]): Initial scales of the L2 norms of the first maps.
+        norm_cfg (dict, optional): Add normalisation, to train from random weights.
 
     Raises:
         ValueError: If there are more scales than maps, or none.
@@ -92,17 +79,8 @@ class RefineDetNeck(SSDNeck):
         self.outputs = nn.ModuleList(conv(feat_channels, relu) for _ in channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Adds a map to the backbone's (N, C_i, H_i, W_i), and a transferred map for each.
-
-        Args:
-            inputs (Sequence[Tensor]): Highest resolution first; each at most twice as large as the
-                next.
-
-        Returns:
-            tuple[Tensor, ...]: First the L maps to refine anchors on, then L maps
-            (N, feat_channels, H_i, W_i) of the same sizes to detect objects on; highest resolution
-            first in both.
-        """
+        """The backbone's L maps (N, C_i, H_i, W_i), highest resolution first, to L + 1 maps to
+        refine anchors on and L + 1 transferred maps to detect objects on."""
         normed = [norm(x) for norm, x in zip(self.l2_norms, inputs)]
         sources = super().forward((*normed, *inputs[len(normed):]))
         top = self.laterals[-1](sources[-1])
@@ -117,113 +95,83 @@ class RefineDetNeck(SSDNeck):
 
 @MODELS.register_module()
 class RefineDetHead(SSDHead):
-    """RefineDet's two modules over the same anchors (sections 3.1 to 3.4).
+    """RefineDet's two modules over the same anchors (Sections 3.1 to 3.4).
 
-    The anchor refinement module ``self.arm``, an ``SSDHead`` of one class, tells objects from
-    background and moves every anchor; the detection module, this head, starts from the moved
-    anchors. Anchors that the first one is sure are background are no negatives in the training of
-    the second one, and no detections at test.
-
-    At test ``nms_pre`` counts (anchor, class) pairs of an image over all levels; in other heads of
-    mmdet it is per level.
+    The anchor refinement module, an ``SSDHead`` of one class, separates objects from background and
+    refines every anchor; the detection module, this head, starts from the refined anchors. Anchors
+    of low objectness are no negatives in training and no detections at test. There, ``nms_pre``
+    counts (anchor, class) pairs over all levels, in other heads of mmdet those of a level.
 
     Args:
-        num_classes (int): Categories without background.
+        num_classes (int): Number of classes without background.
         in_channels (Sequence[int]): Channels of the transferred maps.
         arm_in_channels (Sequence[int]): Channels of the maps to refine anchors on.
         objectness_thr (float): Anchors with a smaller objectness are background.
-        **kwargs: Those of ``SSDHead``, for both modules. By default anchors and variances are the
-            paper's: sizes four times the strides 8 to 64, ratios 1/2, 1 and 2.
+        **kwargs (Any): Those of ``SSDHead``, for both modules. By default anchors and variances are
+            the paper's: sizes four times the strides 8 to 64, ratios 1/2, 1 and 2.
 
     Raises:
         ValueError: If the numbers of levels differ or the threshold is no probability.
     """
 
-    # SSDHead.predict reads this attribute, but SSDHead does not set it.
-    loss_cls = None
+    loss_cls = None  # SSDHead.predict reads it, but SSDHead does not set it
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: Sequence[int] = (256, 256, 256, 256),
+    def __init__(self, num_classes: int, in_channels: Sequence[int] = (256, 256, 256, 256),
                  arm_in_channels: Sequence[int] = (512, 512, 1024, 512),
-                 objectness_thr: float = 0.01,
-                 **kwargs: Any) -> None:
-        both = dict(
-            anchor_generator=dict(
-                type='AnchorGenerator', strides=[8, 16, 32, 64], ratios=[0.5, 1.0, 2.0],
-                scales=[4], center_offset=0.5),
-            bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]))
-        both.update(kwargs)
+                 objectness_thr: float = 0.01, **kwargs: Any) -> None:
+        anchors = dict(type='AnchorGenerator', strides=[8, 16, 32, 64], ratios=[0.5, 1.0, 2.0],
+                       scales=[4], center_offset=0.5)
+        coder = dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2])
+        both = dict(dict(anchor_generator=anchors, bbox_coder=coder), **kwargs)
         super().__init__(num_classes, in_channels, **both)
         self.arm = SSDHead(1, arm_in_channels, **both)
         levels = len(in_channels), len(arm_in_channels), self.prior_generator.num_levels
         if len(set(levels)) > 1:
-            raise ValueError('in_channels, arm_in_channels and the anchor generator have '
-                             '{}, {} and {} levels: give as many to each'.format(*levels))
+            raise ValueError('in_channels, arm_in_channels and the anchor generator have {}, {} and'
+                             ' {} levels: give as many to each'.format(*levels))
         if not 0 <= objectness_thr < 1:
             raise ValueError(f'objectness_thr={objectness_thr!r}: use a number from 0 to below 1')
         self.objectness_thr = objectness_thr
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """The neck's maps (N, C_i, H_i, W_i) to scores and box deltas of both modules.
-
-        Returns:
-            tuple[list[Tensor], ...]: For each level i, with A anchors a cell: class scores
-            (N, A * (num_classes + 1), H_i, W_i) and deltas (N, A * 4, H_i, W_i) of the detection,
-            then scores (N, A * 2, H_i, W_i) and deltas (N, A * 4, H_i, W_i) of the refinement.
-        """
+        """The neck's maps (N, C_i, H_i, W_i) to class scores (N, A * (num_classes + 1), H_i, W_i)
+        and deltas (N, A * 4, H_i, W_i) of the detection at A anchors a cell, then scores
+        (N, A * 2, H_i, W_i) and deltas of the refinement, one of each for every level."""
         levels = self.prior_generator.num_levels
         return (*super().forward(x[levels:]), *self.arm(x[:levels]))
 
     def refine(self, arm_cls_scores: list[Tensor],
                arm_bbox_preds: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Moves the anchors, from where the detection starts; without gradients.
-
-        Returns:
-            tuple[Tensor, Tensor]: For the A anchors of all levels the moved anchors (N, A, 4),
-            corners in pixels, not clipped, and their objectness (N, A).
-        """
+        """The refined anchors of all levels, (N, A, 4) corners in pixels, not clipped, and their
+        objectness (N, A), without gradients."""
         deltas = _flatten(arm_bbox_preds, 4).detach()
         anchors = torch.cat(self.prior_generator.grid_priors(
             [level.shape[-2:] for level in arm_bbox_preds], device=deltas.device))
-        moved = self.bbox_coder.decode(anchors.repeat(len(deltas), 1), deltas.reshape(-1, 4))
+        refined = self.bbox_coder.decode(anchors.repeat(len(deltas), 1), deltas.reshape(-1, 4))
         objectness = _flatten(arm_cls_scores, 2).detach().softmax(-1)[..., 0]
-        return moved.reshape(deltas.shape), objectness
+        return refined.reshape(deltas.shape), objectness
 
     def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor],
                      arm_cls_scores: list[Tensor], arm_bbox_preds: list[Tensor],
                      batch_gt_instances: InstanceList, batch_img_metas: list[dict],
                      batch_gt_instances_ignore: OptInstanceList = None) -> dict[str, list[Tensor]]:
-        """The losses of both modules, each over the number of its own positive anchors.
-
-        Args:
-            cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: The outputs of :meth:`forward`.
-            batch_gt_instances (list[InstanceData]): Boxes and labels of each image; boxes without
-                area are left out.
-            batch_img_metas (list[dict]): Metainfo of each image.
-            batch_gt_instances_ignore (list[InstanceData], optional): Boxes to leave out.
-
-        Returns:
-            dict[str, list[Tensor]]: ``arm_loss_cls``, ``arm_loss_bbox``, ``loss_cls`` and
-            ``loss_bbox``, each with one value an image, to be summed. They are zero where no
-            anchor is positive.
-        """
+        """The losses of both modules, each divided by the number of its positive anchors: one value
+        for every image, to be summed. Boxes without area are ignored."""
         anchors, flags = self.get_anchors(
             [level.shape[-2:] for level in cls_scores], batch_img_metas, cls_scores[0].device)
         flags = [[torch.cat(levels)] for levels in flags]
-        # No anchor can be moved to a box without area: the logarithm of its sides is not finite.
+        # The deltas to a box without area are not finite.
         batch_gt_instances = [
             gt[(gt.bboxes[:, 2:] > gt.bboxes[:, :2]).all(dim=1)] for gt in batch_gt_instances]
         objects = [InstanceData(bboxes=gt.bboxes, labels=torch.zeros_like(gt.labels))
                    for gt in batch_gt_instances]
-        moved, objectness = self.refine(arm_cls_scores, arm_bbox_preds)
-
+        refined, objectness = self.refine(arm_cls_scores, arm_bbox_preds)
         arm_loss_cls, arm_loss_bbox = _module_loss(
             self.arm, arm_cls_scores, arm_bbox_preds, [torch.cat(levels) for levels in anchors],
             torch.ones_like(objectness, dtype=torch.bool), flags, objects, batch_img_metas,
             batch_gt_instances_ignore)
         loss_cls, loss_bbox = _module_loss(
-            self, cls_scores, bbox_preds, moved, objectness >= self.objectness_thr, flags,
+            self, cls_scores, bbox_preds, refined, objectness >= self.objectness_thr, flags,
             batch_gt_instances, batch_img_metas, batch_gt_instances_ignore)
         return dict(arm_loss_cls=arm_loss_cls, arm_loss_bbox=arm_loss_bbox, loss_cls=loss_cls,
                     loss_bbox=loss_bbox)
@@ -232,29 +180,16 @@ class RefineDetHead(SSDHead):
                         arm_cls_scores: list[Tensor], arm_bbox_preds: list[Tensor],
                         batch_img_metas: list[dict], cfg: OptConfigType = None,
                         rescale: bool = False, with_nms: bool = True) -> InstanceList:
-        """The detections of each image, from its own moved anchors.
-
-        Args:
-            cls_scores, bbox_preds, arm_cls_scores, arm_bbox_preds: The outputs of :meth:`forward`.
-            batch_img_metas (list[dict]): Metainfo of each image.
-            cfg (dict, optional): By default ``test_cfg``.
-            rescale (bool): Return boxes in the coordinates of the original image.
-            with_nms (bool): Suppress overlapping boxes.
-
-        Returns:
-            list[InstanceData]: ``bboxes`` (K, 4), ``scores`` and ``labels`` (K, ) of each image.
-        """
-        moved, objectness = self.refine(arm_cls_scores, arm_bbox_preds)
+        """The detections of each image, from its refined anchors; the other arguments and the
+        result as in ``BaseDenseHead``."""
+        refined, objectness = self.refine(arm_cls_scores, arm_bbox_preds)
         scores = _flatten(cls_scores, self.cls_out_channels).detach()
         deltas = _flatten(bbox_preds, 4).detach()
-        results = []
-        for i, (keep, img_meta) in enumerate(zip(objectness >= self.objectness_thr,
-                                                 batch_img_metas)):
-            # The kept anchors as one level, a map of one column.
-            results.append(self._predict_by_feat_single(
-                [scores[i, keep].T.unsqueeze(-1)], [deltas[i, keep].T.unsqueeze(-1)], [None],
-                [moved[i, keep]], img_meta, cfg, rescale, with_nms))
-        return results
+        kept = objectness >= self.objectness_thr
+        return [self._predict_by_feat_single(  # the kept anchors as one level, a map of one column
+            [scores[i, keep].T.unsqueeze(-1)], [deltas[i, keep].T.unsqueeze(-1)], [None],
+            [refined[i, keep]], img_meta, cfg, rescale, with_nms)
+            for i, (keep, img_meta) in enumerate(zip(kept, batch_img_metas))]
 
 
 def _flatten(levels: list[Tensor], width: int) -> Tensor:
@@ -266,11 +201,9 @@ def _flatten(levels: list[Tensor], width: int) -> Tensor:
 def _module_loss(head: SSDHead, cls_scores: list[Tensor], bbox_preds: list[Tensor],
                  anchors: Sequence[Tensor] | Tensor, negatives: Tensor, flags: list[list[Tensor]],
                  *targets: Any) -> tuple[list[Tensor], list[Tensor]]:
-    """Classification and box losses of one module.
-
-    ``negatives`` (N, A) says which anchors may serve as negatives; positives always count.
-    """
-    # Positives are counted here, as mmdet counts one in an image without any.
+    """Classification and box losses of one module; ``negatives`` (N, A) are the anchors that may
+    serve as negatives."""
+    # Counted here: mmdet counts one positive in an image without any.
     (labels, ), (weights, ), (box_targets, ), (box_weights, ), _ = head.get_targets(
         [[image] for image in anchors], flags, *targets)
     positives = labels < head.num_classes

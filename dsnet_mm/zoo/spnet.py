@@ -14,12 +14,7 @@ from torch import Tensor, nn
 
 
 class Strips(nn.Module):
-    """Averages whole rows and whole columns, convolves both along their length and sums them.
-
-    Args:
-        channels (int): Channels of the input and the output.
-        norm_cfg (dict, optional): Config of the norm layers.
-    """
+    """Averages whole rows and whole columns, convolves both along their length and sums them."""
 
     def __init__(self, channels: int, norm_cfg: dict | None) -> None:
         super().__init__()
@@ -28,7 +23,7 @@ class Strips(nn.Module):
         self.columns = ConvModule(channels, channels, (1, 3), padding=(0, 1), **options)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape, not negative."""
+        """(N, C, H, W) to the same shape."""
         rows, columns = x.mean(3, keepdim=True), x.mean(2, keepdim=True)
         return F.relu(self.rows(rows) + self.columns(columns))
 
@@ -53,13 +48,7 @@ class StripPooling(nn.Module):
 
 
 class MixedPooling(nn.Module):
-    """The mixed pooling module: context from square windows and from strips (Section 3.2).
-
-    Args:
-        channels (int): Channels of the input and the output.
-        pool_sizes (Sequence[int]): Sides of the maps that the input is pooled to.
-        norm_cfg (dict, optional): Config of the norm layers.
-    """
+    """The mixed pooling module: context from square windows and from strips (Section 3.2)."""
 
     def __init__(self, channels: int, pool_sizes: Sequence[int], norm_cfg: dict | None) -> None:
         super().__init__()
@@ -93,14 +82,13 @@ class MixedPooling(nn.Module):
 
 @MODELS.register_module()
 class SPNetResNet(ResNetV1c):
-    """mmseg's ResNet with strip pooling after 3x3 convolutions (Section 3.3).
-
-    The last block of the first three stages and all blocks of the fourth have it.
+    """mmseg's ResNet with strip pooling after the 3x3 convolutions of the last block of the first
+    three stages and of all blocks of the fourth (Section 3.3).
 
     Args:
         depth (int): 50, 101 or 152.
         stem_channels (int): Channels of the stem; its first two convolutions have half as many.
-        **kwargs: Those of ``ResNetV1c``.
+        **kwargs (Any): Those of ``ResNetV1c``.
 
     Raises:
         KeyError: If there is no ResNet of this depth with bottlenecks.
@@ -109,17 +97,15 @@ class SPNetResNet(ResNetV1c):
     arch_settings = {depth: ResNetV1c.arch_settings[depth] for depth in (50, 101, 152)}
 
     def __init__(self, depth: int = 50, stem_channels: int = 128, **kwargs: Any) -> None:
-        # An empty list makes blocks that can take a plugin and have none yet.
+        # With an empty list the blocks can take a plugin, but have none yet.
         super().__init__(depth=depth, stem_channels=stem_channels, plugins=[], **kwargs)
 
     def make_res_layer(self, **kwargs: Any) -> ResLayer:
-        """Makes the next stage."""
+        """Builds the next stage."""
         stage = super().make_res_layer(**kwargs)
         strip_pooling = dict(type=StripPooling, norm_cfg=self.norm_cfg)
-        is_fourth = len(self.res_layers) == 3
-        for block in stage if is_fourth else [stage[-1]]:
-            block.after_conv2_plugin_names = block.make_block_plugins(
-                block.planes, [strip_pooling])
+        for block in stage if len(self.res_layers) == 3 else [stage[-1]]:
+            block.after_conv2_plugin_names = block.make_block_plugins(block.planes, [strip_pooling])
         return stage
 
 
@@ -131,7 +117,7 @@ class SPNetHead(BaseDecodeHead):
         in_channels (int): Channels of the input; the mixed pooling modules work on half as many.
         channels (int): Channels before the classifier.
         pool_sizes (Sequence[int]): Sides of the maps that the mixed pooling modules pool to.
-        **kwargs: Those of ``BaseDecodeHead``. SPNet has ``align_corners=True``.
+        **kwargs (Any): Those of ``BaseDecodeHead``. SPNet has ``align_corners=True``.
     """
 
     def __init__(self, in_channels: int = 2048, channels: int = 512, *,

@@ -12,15 +12,14 @@ CONFIGURATIONS = {11: 'A', 13: 'B', 16: 'D', 19: 'E'}
 
 @MODELS.register_module()
 class VGG(BaseModule):
-    """The convolutions of torchvision's VGG, at any width.
+    """The convolutions of torchvision's VGG, whose checkpoints load (``torchvision://vgg16``).
 
-    The layers are named as torchvision's, so its checkpoints load (``torchvision://vgg16``). Stage
-    ``i`` works at stride ``2 ** i`` and is returned before its pooling.
+    Stage ``i`` has stride ``2 ** i`` and is returned before its pooling.
 
     Args:
         depth (int): 11, 13, 16 or 19.
         base_channels (int): Channels of the first stage; the last has eight times as many.
-        with_bn (bool): Normalise each convolution's output, to train from random weights.
+        with_bn (bool): Add batch normalisation, to train from random weights.
         out_indices (Sequence[int]): The stages to return, 0 to 4.
         init_cfg (dict, optional): By default Kaiming's initialisation.
 
