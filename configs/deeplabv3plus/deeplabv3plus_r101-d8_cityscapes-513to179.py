@@ -1,5 +1,5 @@
 # DeepLabv3+ in the paper's setting (Table 2): Cityscapes, ResNet-101, crops of 513x513 -> 179x179
-# (0.35 times). Everything but the crop and the one line is mmseg's.
+# (scale 0.35). All but the crop and the resizer is mmseg's.
 _base_ = [
     'mmseg::_base_/models/deeplabv3plus_r50-d8.py',
     '../_base_/datasets/paper/cityscapes_513x513.py',

@@ -1,5 +1,5 @@
-# DETR in the paper's setting (Table 1): COCO, ResNet-101, 300x300 -> 165x165. Everything but the
-# size of the images, the depth and the one line is mmdet's.
+# DETR in the paper's setting (Table 1): COCO, ResNet-101, 300x300 -> 165x165. All but the
+# image size, the depth and the resizer is mmdet's.
 _base_ = ['mmdet::detr/detr_r50_8xb2-150e_coco.py', '../_base_/datasets/300x300.py']
 
 model = dict(

@@ -1,5 +1,5 @@
-# Table 3, first half: DownsizeNet trained with DeepLabv3+ for 300 epochs, shrinking to 0.3 times.
-# Checkpoints of 100, 200 and 300 epochs stay; an epoch is 2975 images in batches of 8.
+# Table 3, first half: DownsizeNet trained with DeepLabv3+ for 300 epochs, at scale 0.3.
+# Checkpoints of 100, 200 and 300 epochs are kept; an epoch is 2975 images in batches of 8.
 _base_ = ['../deeplabv3plus/deeplabv3plus_r101-d8_cityscapes-513to179.py']
 
 data_preprocessor = dict(scale=0.3)

@@ -1,7 +1,7 @@
-# Table 3, second half, and Figure 5: Light-Head R-CNN behind the resizer that was trained with
-# DeepLabv3+ for 200 epochs, which it leaves as it is; iter_37200 and iter_111600 are 100 and 300
-# epochs. The paper does not say of what high resolution it takes 0.3 times; here it is Table 1's
-# (~300). Table 3 stops after ten epochs: train_cfg.max_epochs=10.
+# Table 3, second half, and Figure 5: Light-Head R-CNN behind the frozen resizer that was trained
+# with DeepLabv3+ for 200 epochs; iter_37200 and iter_111600 are 100 and 300 epochs. The paper does
+# not give the input size of scale 0.3; here it is Table 1's (~300). Table 3 stops after ten epochs:
+# train_cfg.max_epochs=10.
 _base_ = ['../lighthead/lighthead_vgg16_voc07-300to165.py']
 
 model = dict(

@@ -1,5 +1,4 @@
-# Pipelines of detectors whose images are 300x300 pixels large before the resizer, as in the paper's
-# Table 1.
+# Pipelines of detectors with input images of 300x300 pixels, as in the paper's Table 1.
 train_300x300 = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -15,8 +14,7 @@ test_300x300 = [
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-# The same for CenterNet as well, whose predict reads a border that RandomCenterCropPad writes; it
-# pads nothing here.
+# RandomCenterCropPad pads nothing here, but writes the border that CenterNet's predict reads.
 test_300x300_border = [
     dict(type='LoadImageFromFile', to_float32=True),
     dict(type='Resize', scale=(300, 300), keep_ratio=False),

@@ -18,7 +18,7 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='XMLDataset', ann_file='ImageSets/Main/train.txt', data_prefix=dict(sub_data_root=''),
-        # bccd has a box without area, whose loss is infinite.
+        # bccd has a box without area, which would make the loss infinite.
         filter_cfg=dict(filter_empty_gt=True, bbox_min_size=1), pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=8,

@@ -8,8 +8,8 @@ metainfo = dict(
     palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [0, 0, 192],
              [128, 128, 0], [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0],
              [0, 128, 192]])
-# For a head's loss: 1 / log(1.02 + share of the class among the training pixels), mean 1. Without
-# them nothing small (poles, signs, pedestrians, bicyclists) is learned within minutes.
+# For a head's loss: 1 / log(1.02 + the class's share of the training pixels), scaled to mean 1.
+# Without them small classes (poles, signs, pedestrians, bicyclists) are not learned within minutes.
 class_weight = [0.269, 0.206, 1.610, 0.160, 0.743, 0.419, 1.513, 1.535, 0.615, 1.823, 2.106]
 
 train_dataloader = dict(

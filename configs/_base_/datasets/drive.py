@@ -1,5 +1,5 @@
-# Retinal vessels, 565x584: 20 images to train on; validated on the official test set's 20, so
-# choose no setting by them. Crops of 320 pixels at 0.3x are 96, which needs no padding.
+# Retinal vessels, 565x584: 20 images to train on. Validation is on the official test set's 20: do
+# not tune on them. Crops of 320 pixels at 0.3x are 96, which needs no padding.
 _base_ = ['./labels.py']
 
 data_root = '{{$DSNET_MM_DATA:data}}/drive/'

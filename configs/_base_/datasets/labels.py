@@ -1,4 +1,4 @@
-# A data set of images and label maps in full resolution. Children set data_root, the folders, the
+# A data set of images and label maps at their own size. Children set data_root, the folders, the
 # classes and the number of epochs.
 _base_ = ['./own_size.py']
 

@@ -1,4 +1,4 @@
-# Pipelines of segmenters whose images keep the size that they have on the disk.
+# Pipelines of segmenters whose input images keep their own size.
 train_own_size = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),

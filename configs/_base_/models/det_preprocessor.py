@@ -1,5 +1,5 @@
-# The preprocessor of the detectors: behind the resizer, images are normalised by the mean and
-# standard deviation of ImageNet. Children set the size.
+# The preprocessor of the detectors: resized images are normalised by the mean and standard
+# deviation of ImageNet. Children set the size.
 model = dict(
     data_preprocessor=dict(
         type='dsnet_mm.DownsizeDetDataPreprocessor',

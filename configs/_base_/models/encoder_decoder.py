@@ -1,5 +1,5 @@
-# A segmenter but for its backbone and heads. Behind the resizer, images are normalised by the mean
-# and standard deviation of ImageNet. Children set the size.
+# A segmenter without backbone and heads. Resized images are normalised by the mean and standard
+# deviation of ImageNet. Children set the size.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(

@@ -1,4 +1,4 @@
-# Light-Head R-CNN as its authors have it on conv5_3 of VGG16 (stride 16), a short side of 165.
+# The authors' Light-Head R-CNN on conv5_3 of VGG16 (stride 16), for a short side of 165.
 _base_ = ['./det_preprocessor.py']
 
 model = dict(
@@ -30,7 +30,7 @@ model = dict(
     train_cfg=dict(
         rpn=dict(
             assigner=dict(
-                # Cells are as large as many objects: the best anchor counts, however poor.
+                # Cells are as large as many objects: every object gets its best anchor.
                 type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.0,
                 ignore_iof_thr=-1, gt_max_assign_all=False),
             sampler=dict(
@@ -44,7 +44,7 @@ model = dict(
             assigner=dict(
                 type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5,
                 match_low_quality=False, ignore_iof_thr=-1),
-            # All of them: LightHeadBBoxHead picks the hardest.
+            # All proposals: LightHeadBBoxHead picks the hardest.
             sampler=dict(
                 type='RandomSampler', num=10000, pos_fraction=1.0, neg_pos_ub=-1,
                 add_gt_as_proposals=True),

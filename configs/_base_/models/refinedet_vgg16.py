@@ -12,7 +12,7 @@ model = dict(
     bbox_head=dict(
         type='dsnet_mm.RefineDetHead', num_classes=20,
         # 160x160 has 20, 10, 5 and 3 cells a side: 1602 anchors. RefineDet's sizes, 4 x stride
-        # (32 to 256), were made for 320 pixels; half of them would fit objects half as large, but
+        # (32 to 256), are for 320 pixels; half of them would fit objects half as large, but
         # as the cells stay 8 to 64 pixels wide, leave gaps between the anchors. Of boxes spread
         # evenly over the logarithm of their area (0.3 to 85% of the image), 3 x stride (24 to 192)
         # reaches an IoU of 0.5 with 74%; 2 x with 68%, 4 x with 65%. Every other box gets its best

@@ -1,7 +1,6 @@
-# Logits at a quarter of the resized image's sides return to the input image's size by guided
-# upsampling.
-# They are enlarged 13 times: texture is read from an image four times as large as they are, so that
-# the guide's 5x5 pixels reach from one to the next.
+# Guided upsampling of the logits, which have stride 4 in the resized image, to the input image, 13
+# times as large. Texture is read from an image four times as large as the logits (density=4), so
+# that its 5x5 pixels reach from one logit to the next.
 _base_ = ['./deeplabv3plus-mobilenetv2_camvid.py']
 
 model = dict(

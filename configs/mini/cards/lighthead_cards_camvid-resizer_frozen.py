@@ -1,5 +1,5 @@
-# Table 3 and Figure 5 in small: Light-Head R-CNN on cards behind the resizer that
-# deeplabv3plus_camvid.py trained (20 epochs, scale 0.35), which it leaves as it is.
+# A small Table 3 and Figure 5: Light-Head R-CNN on cards behind the frozen resizer that was trained
+# by deeplabv3plus_camvid.py (20 epochs, scale 0.35).
 _base_ = ['./lighthead_cards.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# Small logits return to full size by the large image's guidance.
+# Guided upsampling of the logits to the input image's size.
 _base_ = ['./unet_drive.py']
 
 model = dict(decode_head=dict(

@@ -1,4 +1,4 @@
-# 5.6 G multiply-adds for 176x176 pixels: a resizer is a few percent of it.
+# 5.6 G multiply-adds for 176x176 pixels; a resizer adds a few percent.
 _base_ = ['./unet-wide_drive.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# Cityscapes as mmseg has it, but for crops of 513x513.
+# mmseg's Cityscapes with crops of 513x513.
 _base_ = ['mmseg::_base_/datasets/cityscapes.py']
 
 crop_size = (513, 513)
@@ -11,5 +11,5 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
-# mmseg has 2 on each of four GPUs; small images fit on one.
+# mmseg has 2 on each of four GPUs; resized images fit on one.
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))

@@ -1,4 +1,4 @@
-# The same for crops of 768x768.
+# mmseg's Cityscapes with crops of 768x768.
 _base_ = ['./cityscapes_513x513.py']
 
 crop_size = (768, 768)

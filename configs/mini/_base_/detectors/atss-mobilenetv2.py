@@ -1,5 +1,5 @@
-# ATSS on a whole MobileNetV2 with ImageNet's weights and a plain feature pyramid, whose levels
-# begin at stride 4. Its anchors are 16 to 128 pixels large.
+# ATSS on a MobileNetV2 pre-trained on ImageNet and a plain feature pyramid, whose levels begin at
+# stride 4. Its anchors are 16 to 128 pixels large.
 _base_ = ['./atss.py']
 
 model = dict(

@@ -1,5 +1,5 @@
 # ATSS on three levels of a feature pyramid with learned upsampling, a quarter as wide, in 160x160
-# pixels. Its anchors are half as large as for whole images.
+# pixels. Its anchors are half as large as mmdet's.
 _base_ = ['../../../_base_/models/det_preprocessor.py', './detection.py']
 
 model = dict(

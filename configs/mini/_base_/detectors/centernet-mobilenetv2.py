@@ -1,5 +1,5 @@
-# CenterNet on one map of stride 4, which joins the four of the backbone: the last one is 3x3 where
-# the image is 96x96.
+# CenterNet on one map of stride 4, which fuses the backbone's four: the last one is only 3x3 for a
+# 96x96 image.
 _base_ = ['./mobilenetv2.py']
 
 model = dict(

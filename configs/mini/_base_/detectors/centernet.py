@@ -1,6 +1,6 @@
 # CenterNet with every module of the paper's, a quarter as wide. To learn classes from random
-# weights within minutes it has a stem of 3x3 convolutions, and stops at stride 16: there is no way
-# around the ResNet's last map.
+# weights within minutes it has a stem of 3x3 convolutions and stops at stride 16: its neck has no
+# skip connections around the ResNet's last map.
 _base_ = ['../../../_base_/models/centernet_r18-dcnv2.py', './detection.py']
 
 model = dict(

@@ -1,5 +1,5 @@
-# A detector's backbone with ImageNet's weights: maps of strides 4 to 32, as the objects of a small
-# image are small. mmdet's has the classifier's last convolution as well, which nothing uses.
+# A detector's backbone pre-trained on ImageNet: maps of strides 4 to 32, as objects in resized
+# images are small. mmdet's default also has the classifier's last convolution, which is unused.
 _base_ = ['../../../_base_/models/det_preprocessor.py', './detection.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# YOLOX's neck and head, half as wide as YOLOX-s, on a normalised image.
+# YOLOX's neck and head, half as wide as YOLOX-s; images are normalised.
 _base_ = ['./mobilenetv2.py']
 
 model = dict(

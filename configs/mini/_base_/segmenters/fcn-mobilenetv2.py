@@ -1,4 +1,4 @@
-# FCN on the maps of strides 4, 8 and 16, which are joined at stride 4.
+# FCN on the maps of strides 4, 8 and 16, concatenated at stride 4.
 _base_ = ['./segmentation-mobilenetv2.py']
 
 model = dict(

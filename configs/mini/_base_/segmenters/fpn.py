@@ -1,5 +1,4 @@
-# A feature pyramid whose levels the learned interpolation brings to one size, where a head joins
-# them.
+# A feature pyramid whose levels learned interpolation resizes to one size; the head joins them.
 _base_ = ['./resnet18.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# A segmenter on a whole MobileNetV2 with ImageNet's weights, dilated in its last stage (stride 16).
+# A segmenter on a MobileNetV2 pre-trained on ImageNet, dilated in its last stage (stride 16).
 _base_ = ['./segmentation.py']
 
 norm_cfg = dict(type='BN', requires_grad=True)

@@ -1,6 +1,6 @@
 # SPNet with every module of the paper's (strip pooling in a dilated ResNet-50, two mixed pooling
 # modules, auxiliary head), a quarter as wide. Mixed pooling pools to 8 and 4 instead of 20 and 12:
-# the maps here are hardly larger than 12.
+# maps here are hardly larger than 12.
 _base_ = ['./segmentation.py']
 
 norm_cfg = dict(type='BN', requires_grad=True)
