@@ -1,6 +1,6 @@
-"""Checks for values in images and boxes that would silently spoil a training.
+"""Checks of images and boxes whose values would silently ruin a training.
 
-They look at what the data loader returns, which still lies on the CPU, so that no GPU has to wait.
+They run on the data loader's output, which is still on the CPU: no GPU has to synchronise.
 """
 from collections.abc import Sequence
 
@@ -12,12 +12,7 @@ from torch import Tensor
 
 def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataElement] | None,
                  training: bool) -> None:
-    """Checks floating-point images and, in training, the boxes of the ground truth.
-
-    Args:
-        images (Tensor | Sequence[Tensor]): (N, C, H, W), or (C, H, W) each.
-        samples (Sequence[BaseDataElement] | None): Their data samples.
-        training (bool): Whether to check the boxes.
+    """Checks floating-point images (N, C, H, W), or (C, H, W) each, and in training the boxes.
 
     Raises:
         TypeError, ValueError: If there are no images, or an image or a box has values that are NaN,
@@ -29,22 +24,19 @@ def check_values(images: Tensor | Sequence[Tensor], samples: Sequence[BaseDataEl
     if len(images) == 0:
         raise ValueError('inputs holds no images: an empty batch cannot be resized')
     for index, image in enumerate(images):
-        if isinstance(image, Tensor) and image.is_floating_point() and image.numel():
-            _check(image, f'image {index} of the batch', samples, index)
+        _check(image, f'image {index} of the batch', samples, index)
     for index, sample in enumerate(samples or ()):
         if not isinstance(sample, BaseDataElement):
             raise TypeError(f'data sample {index} of the batch is a {type(sample).__name__}: the '
                             'pipeline must end with PackDetInputs or PackSegInputs')
-        if not training:
-            continue
-        for name in ('gt_instances', 'ignored_instances'):
+        for name in ('gt_instances', 'ignored_instances') if training else ():
             boxes = sample.get(name, {}).get('bboxes')
-            boxes = getattr(boxes, 'tensor', boxes)
-            if isinstance(boxes, Tensor) and boxes.is_floating_point() and boxes.numel():
-                _check(boxes, f'{name}.bboxes of data sample {index}', samples, index)
+            _check(getattr(boxes, 'tensor', boxes), f'{name}.bboxes of data sample {index}',
+                   samples, index)
 
 
-def _check(values: Tensor, what: str, samples: Sequence[BaseDataElement] | None,
+def _check(values: object, what: str, samples: Sequence[BaseDataElement] | None,
            index: int) -> None:
-    path = getattr(samples[index], 'img_path', '') if samples and index < len(samples) else ''
-    check_finite(values, f'{what} ({path})' if path else what)
+    if isinstance(values, Tensor) and values.is_floating_point() and values.numel():
+        path = getattr(samples[index], 'img_path', '') if samples and index < len(samples) else ''
+        check_finite(values, f'{what} ({path})' if path else what)

@@ -23,13 +23,13 @@ class DownsizeDetDataPreprocessor(DownsizeMixin, DetDataPreprocessor):
         model = dict(data_preprocessor=dict(
             type='dsnet_mm.DownsizeDetDataPreprocessor', target_size=(160, 160)))
 
-    The arguments are those of :class:`~dsnet_mm.DownsizeMixin` and of ``DetDataPreprocessor``. Of
-    the batch augmentations, ``BatchFixedSizePad`` is mapped to the
-    resized image.
+    Takes the arguments of :class:`~dsnet_mm.DownsizeMixin` and of ``DetDataPreprocessor``. The size
+    of the batch augmentation ``BatchFixedSizePad`` is that of the input images; it is converted to
+    that of the resized images.
 
     Raises:
-        ValueError: If a batch augmentation would resize the batch once more, or pads to a fixed
-            size while the images have only their shorter side fixed.
+        ValueError: If a batch augmentation would resize the batch again, or pads to a fixed size
+            while only the shorter side of the images is fixed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class DownsizeDetDataPreprocessor(DownsizeMixin, DetDataPreprocessor):
             if isinstance(augment, BatchFixedSizePad):
                 if self.output_size.short_edge is not None:
                     raise ValueError(
-                        'BatchFixedSizePad pads images of any ratio to one size, but with '
+                        'BatchFixedSizePad pads images of any aspect ratio to one size, but with '
                         f'{self.output_size} their sizes differ: use scale or target_size')
                 self._pads.append((augment, augment.size))
             elif isinstance(augment, (BatchResize, BatchSyncRandomResize)):

@@ -21,50 +21,45 @@ from torch import Tensor
 
 
 class DownsizeMixin:
-    """Resizes every image before the inherited preprocessor sees it; data samples follow.
+    """Resizes every input image before the inherited preprocessor sees it; data samples follow.
 
     Put it in front of an ``ImgDataPreprocessor``::
 
         class MyPreprocessor(DownsizeMixin, BoxInstDataPreprocessor):
             pass
 
-    Predictions come back in the coordinates of the original image, since ``scale_factor`` follows.
+    Predictions come back in the coordinates of the original image: ``scale_factor`` is updated.
 
     Args:
-        target_size, scale, short_edge: The size of the resized images, exactly one of the three, as
-            in :class:`~dsnet_mm.resizers.OutputSize`.
+        *args (Any): Those of the inherited preprocessor.
+        target_size (tuple[int, int], optional): Height and width of the resized images in pixels.
+            Give exactly one of this, ``scale`` and ``short_edge``, see :class:`OutputSize`.
+        scale (float | tuple[float, float], optional): Factor, or factors of height and width.
+        short_edge (int, optional): The resized images' shorter side in pixels.
         resizer (dict, optional): Config of the resizer. Default ``dict(type='DownsizeNetV2')``;
             the bilinear baseline is ``dict(type='FixedResizer', mode='bilinear')``. An ``init_cfg``
             in it is mmengine's, as in
             ``dict(type='Pretrained', checkpoint=..., prefix='data_preprocessor.resizer.')``.
         freeze (bool): Do not train the resizer.
-        ratio_range (tuple[float, float], optional): Multi-scale training: the size is multiplied by
-            a factor drawn from this range, as in mmcv's ``RandomResize``. Each training batch draws
-            one, the same on all ranks; at test the size is the one given. So one resizer serves
-            many ratios.
-        *args, **kwargs: Those of the inherited preprocessor. Sizes among them are those of the
-            input images and are mapped as an input image of that size would be.
+        ratio_range (tuple[float, float], optional): Multi-scale training: each training batch
+            multiplies the size by a factor drawn from this range, the same on all ranks.
+        **kwargs (Any): Those of the inherited preprocessor; sizes among them are of input images.
 
     Raises:
-        ValueError, TypeError: If the size or the range is missing, ambiguous or wrong, the
-            resizer unknown, or an argument not one of the inherited preprocessor.
+        ValueError, TypeError: If the size or the range is missing, ambiguous or wrong, the resizer
+            unknown, or an argument not one of the inherited preprocessor.
     """
 
-    cast_data: Callable[[Any], Any]  # of the preprocessor behind
+    cast_data: Callable[[Any], Any]  # the inherited preprocessor's
     resizer: Any
 
-    def __init__(self,
-                 *args: Any,
-                 target_size: Sequence[int] | None = None,
-                 scale: float | Sequence[float] | None = None,
-                 short_edge: int | None = None,
-                 resizer: dict | None = None,
-                 freeze: bool = False,
-                 ratio_range: tuple[float, float] | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(self, *args: Any, target_size: Sequence[int] | None = None,
+                 scale: float | Sequence[float] | None = None, short_edge: int | None = None,
+                 resizer: dict | None = None, freeze: bool = False,
+                 ratio_range: tuple[float, float] | None = None, **kwargs: Any) -> None:
         _check_arguments(self, super().__init__, kwargs)
         super().__init__(*args, **kwargs)
-        self.used = False  # by a forward, which CheckResizerHook looks at
+        self.used = False  # set by forward, read by CheckResizerHook
         self.output_size = OutputSize(target_size, scale, short_edge)
         self.ratio_range = None if ratio_range is None else _check_range(ratio_range)
         if resizer is not None and not isinstance(resizer, dict):
@@ -73,7 +68,7 @@ class DownsizeMixin:
         resizer = dict(resizer or {})
         self._resizer_init_cfg = resizer.pop('init_cfg', None)
         self._initialized = False
-        # The model behind starts from the same random weights whatever the resizer.
+        # The model starts from the same random weights whatever the resizer.
         with torch.random.fork_rng(devices=[]):
             self.resizer = build_resizer(resizer)
         if freeze:
@@ -81,10 +76,7 @@ class DownsizeMixin:
         self._learned = any(True for _ in self.resizer.parameters())
 
     def init_weights(self) -> None:
-        """Initialises the resizer, by its ``init_cfg`` if it has one.
-
-        A model's own ``init_cfg`` may have reached into the resizer before: it starts anew here.
-        """
+        """Initialises the resizer anew: a model's own ``init_cfg`` may have reached into it."""
         devices = {p.device for p in self.resizer.parameters() if p.is_cuda}
         with torch.random.fork_rng(devices):
             if hasattr(self.resizer, 'reset_parameters'):
@@ -98,30 +90,27 @@ class DownsizeMixin:
 
         Args:
             data (dict): ``inputs``, a list of images (C, H, W) of any sizes or a batch
-                (N, C, H, W), unsigned 8-bit or floating-point; ``data_samples``, optional. Neither
-                is changed.
-            training (bool): Ground truth is rescaled in training only: test pipelines leave it in
-                the coordinates of the original image, where metrics want it.
-
-        Returns:
-            dict: What the inherited preprocessor returns.
+                (N, C, H, W), unsigned 8-bit or floating-point, and optionally ``data_samples``.
+                Neither is changed.
+            training (bool): Rescale the ground truth. At test it stays in the coordinates of the
+                original image, as metrics need it.
 
         Raises:
             TypeError, ValueError: If the images have the wrong type or shape, or values that are
-                not finite; in training, if boxes have.
+                not finite; in training also if boxes have such values.
             RuntimeError: If the resizer's ``init_cfg`` was never applied before training, or FSDP
-                has taken its weights.
+                has sharded its weights.
         """
         if training and self._resizer_init_cfg is not None and not self._initialized:
             raise RuntimeError(
                 "the resizer's init_cfg was never applied: call init_weights() of this "
                 'preprocessor (models that wrap it in another one do not), or drop init_cfg and '
                 'use load_from')
-        # Set by FSDP, which gathers weights within the forward of the model only.
+        # FSDP sets it, and gathers weights only inside the model's forward.
         if self._learned and getattr(self.resizer, '_is_fsdp_managed_module', False):
             raise RuntimeError(
-                'FSDP has taken the weights of the resizer, which preprocesses outside the forward '
-                'of the model: train with MMDistributedDataParallel (without model_wrapper_cfg)')
+                "FSDP has sharded the resizer's weights, but the resizer runs outside the model's "
+                'forward: train with MMDistributedDataParallel (without model_wrapper_cfg)')
         self.used = True
         check_values(data['inputs'], data.get('data_samples'), training)
         data = self.cast_data(data)
@@ -135,27 +124,16 @@ class DownsizeMixin:
             if len(samples) != len(images):
                 raise ValueError(f'{len(images)} images came with {len(samples)} data samples')
             samples = [self._rescale(*args, training) for args in zip(samples, images, resized)]
-        return super().forward(  # type: ignore[misc]  # of the preprocessor behind
+        return super().forward(  # type: ignore[misc]  # the inherited preprocessor's
             {**data, 'inputs': resized, 'data_samples': samples}, training)
 
     def resize(self, images: Tensor | Sequence[Tensor],
                output_size: OutputSize | None = None) -> Tensor | list[Tensor]:
-        """Resizes images, those of equal size together; values keep their range.
-
-        Args:
-            images (Tensor | Sequence[Tensor]): As ``inputs`` of :meth:`forward`, on the
-                preprocessor's device.
-            output_size (OutputSize, optional): Another than the preprocessor's own.
-
-        Returns:
-            Tensor | list[Tensor]: Floating-point images, as given: a batch or a list.
-
-        Raises:
-            TypeError, ValueError: If the images have the wrong type or shape.
-        """
+        """Resizes the ``inputs`` of :meth:`forward` to floating-point images in the same value
+        range, by default to the preprocessor's own output size."""
         output_size = output_size or self.output_size
         if isinstance(images, Tensor):
-            return self._resize_batch(images, output_size)
+            return apply_resizer(self.resizer, images, output_size(*size_of(images)))
         groups = defaultdict(list)
         for index, image in enumerate(images):
             if not isinstance(image, Tensor) or image.dim() != 3:
@@ -166,19 +144,16 @@ class DownsizeMixin:
         resized: dict[int, Tensor] = {}
         for indices in groups.values():
             batch = torch.stack([images[i] for i in indices])
-            resized.update(zip(indices, self._resize_batch(batch, output_size)))
+            resized.update(zip(indices, self.resize(batch, output_size)))
         return [resized[i] for i in range(len(images))]
-
-    def _resize_batch(self, images: Tensor, output_size: OutputSize) -> Tensor:
-        return apply_resizer(self.resizer, images, output_size(*images.shape[-2:]))
 
     def _draw_ratio(self, ratio_range: tuple[float, float]) -> float:
         ratio = torch.empty(()).uniform_(*ratio_range)
-        broadcast(ratio)  # ranks that wait for each other shall have equal work
+        broadcast(ratio)  # ranks wait for each other: give them equal work
         return float(ratio)
 
     def _map_sizes(self, output_size: OutputSize) -> None:
-        """Maps the sizes that the inherited preprocessor has for the batch, if any."""
+        """Converts sizes of the inherited preprocessor from input to resized images, if any."""
 
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:
@@ -188,8 +163,7 @@ class DownsizeMixin:
             self._rescale_ground_truth(sample, size_in, size_out)
         return sample
 
-    def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
-                              size_out: Size) -> None:
+    def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
         rescale_ground_truth(sample, size_in, size_out)
 
 
@@ -203,10 +177,9 @@ def _check_arguments(preprocessor: object, inherited: Callable, given: dict[str,
         raise TypeError(
             f'{kind} was put in the place of a preprocessor that wraps another one: set '
             f"model.data_preprocessor.data_preprocessor.type='dsnet_mm.{kind}', and its size there")
-    behind = inherited.__qualname__.split('.')[0]
     raise TypeError(
-        f'{kind} has no argument {", ".join(unknown)}, as the {behind} behind it has none. If they '
-        "are of your config's own preprocessor, put the resizer in front of that one: "
+        f'{kind} has no argument {", ".join(unknown)}, nor has {inherited.__qualname__}(). If it '
+        "belongs to your config's own preprocessor, put the resizer in front of that one: "
         'class MyPreprocessor(DownsizeMixin, ThatPreprocessor): pass')
 
 
@@ -216,6 +189,5 @@ def _check_range(ratio_range: Sequence[float]) -> tuple[float, float]:
         raise TypeError(f'ratio_range must be two numbers (lowest, highest), got {ratio_range!r}')
     low, high = ratio_range
     if not 0 < low <= high < math.inf:
-        raise ValueError('ratio_range must be (lowest, highest), positive and finite, got '
-                         f'{ratio_range!r}')
+        raise ValueError(f'ratio_range must be positive (lowest, highest), got {ratio_range!r}')
     return low, high

@@ -1,7 +1,7 @@
-"""Rescaling of data samples to the size of their resized images.
+"""Rescales data samples to the size of their resized images.
 
-The functions change the sample they are given, but only by putting new values into it: what it
-shares with another sample stays as it is. Sizes are (height, width) in pixels.
+A sample gets new values; those it had, which other samples may share, are never written to. Sizes
+are (height, width) in pixels.
 """
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +17,8 @@ from torch import Tensor
 
 
 def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
-    """Rescales whatever is in coordinates of the network's input, in training and at test.
-
-    That is the metainfo which describes the image or leads back to the original one, and the
-    proposals of an external detector.
-    """
+    """Rescales what is in coordinates of the network's input, in training and at test: metainfo and
+    the proposals of an external detector."""
     sy, sx = (n_out / n_in for n_in, n_out in zip(size_in, size_out))
     meta = sample.metainfo
     # Plain tuples: mmseg takes a torch.Size for a window of slide inference.
@@ -44,7 +41,7 @@ def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) 
 
 
 def rescale_ground_truth(sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
-    """Rescales boxes, masks and maps of the ground truth. For training only."""
+    """Rescales boxes, keypoints, masks and maps of the ground truth."""
     scale = size_out[1] / size_in[1], size_out[0] / size_in[0]
     for name in ('gt_instances', 'ignored_instances'):
         if name in sample:
@@ -55,7 +52,7 @@ def rescale_ground_truth(sample: BaseDataElement, size_in: Size, size_out: Size)
 
 
 def padded_size(maps: Size, size: Size, padded: Size) -> Size:
-    """The size of maps (h, w) once they are padded in proportion to an image of this size."""
+    """The size of maps once padded in proportion to an image, from ``size`` to ``padded``."""
     rows, columns = (round(n * after / before) for n, before, after in zip(maps, size, padded))
     return rows, columns
 
@@ -68,18 +65,13 @@ def _pair(meta: dict[str, Any], key: str, default: tuple) -> tuple[float, float]
     return value[0], value[1]
 
 
-def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
-                       size_out: Size) -> None:
-    """Rescales boxes and keypoints by factors for x and y, and resizes masks.
-
-    Raises:
-        TypeError, ValueError: If something cannot be rescaled.
-    """
+def _rescale_instances(instances: InstanceData, scale: tuple[float, float], size_out: Size) -> None:
+    """Rescales boxes and keypoints by factors for x and y, and resizes masks."""
     for name, value in instances.items():
         if name not in ('bboxes', 'keypoints') and _looks_like_points(value):
             raise ValueError(
                 f'{name!r} of a data sample, of shape {tuple(value.shape)}, looks like points, '
-                'which nobody would rescale: leave it out in the pipeline, or rescale it in a '
+                'which would not be rescaled: leave it out in the pipeline, or rescale it in a '
                 "subclass's _rescale_ground_truth, under another name until then")
     if 'keypoints' in instances:  # x, y and perhaps the visibility
         points = _float(instances.keypoints)
@@ -91,8 +83,7 @@ def _rescale_instances(instances: InstanceData, scale: tuple[float, float],
         if isinstance(boxes, Tensor):
             if boxes.shape[-1] % 2:
                 raise ValueError(f'boxes must be pairs of x and y, got shape {tuple(boxes.shape)}: '
-                                 'give boxes of another kind as a box type, which knows how to '
-                                 'rescale itself')
+                                 "give boxes of another kind as one of mmdet's box types")
             boxes = _float(boxes)
             instances.bboxes = boxes * boxes.new_tensor(scale).repeat(boxes.shape[-1] // 2)
         else:  # one of mmdet's box types
@@ -121,9 +112,8 @@ def _float(values: Any) -> Tensor:
 def _resize_masks(masks: Any, size: Size) -> Any:
     if not isinstance(masks.masks, np.ndarray):  # polygons
         return masks.resize(size)
-    # mmdet's own takes the corner's pixel, half a pixel of the output away from the image.
-    rows, columns = (nearest(n_in, n_out).numpy()
-                     for n_in, n_out in zip(masks.masks.shape[1:], size))
+    # mmdet's own takes the corner's pixel, half an output pixel off.
+    rows, columns = (nearest(*sides).numpy() for sides in zip(masks.masks.shape[1:], size))
     return type(masks)(masks.masks[:, rows[:, None], columns], *size)
 
 
@@ -137,19 +127,16 @@ def _resize_maps(maps: PixelData, resize: Callable, size_in: Size, size_out: Siz
         size = tuple(max(1, round(n * n_out / n_in)) for n, n_in, n_out in zip(
             value.shape[-2:], size_in, size_out))
         resized[name] = resize(value, size)
-    # A PixelData refuses a map of another size, so a new one.
-    return maps.new(**resized)
+    return maps.new(**resized)  # a PixelData refuses maps of another size
 
 
 def _nearest(labels: Tensor, size: Size) -> Tensor:
-    rows, columns = (nearest(n_in, n_out, labels.device)
-                     for n_in, n_out in zip(labels.shape[-2:], size))
+    rows, columns = (nearest(*sides, labels.device) for sides in zip(labels.shape[-2:], size))
     return labels[..., rows[:, None], columns]
 
 
 def _max(edges: Tensor, size: Size) -> Tensor:
-    """Max pooling, which keeps thin edges."""
-    return F.adaptive_max_pool2d(edges.float(), size).to(edges.dtype)
+    return F.adaptive_max_pool2d(edges.float(), size).to(edges.dtype)  # keeps thin edges
 
 
 MAPS = {'gt_sem_seg': _nearest, 'gt_depth_map': _nearest, 'gt_edge_map': _max}

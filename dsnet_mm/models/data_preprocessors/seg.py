@@ -1,6 +1,5 @@
 """A resizer in front of any mmseg model."""
 import weakref
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,18 +25,16 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
         model = dict(data_preprocessor=dict(
             type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.35))
 
-    The arguments are those of :class:`~dsnet_mm.DownsizeMixin` and of ``SegDataPreProcessor``.
-    Its ``size``, in training and in ``test_cfg``, is mapped to the resized image; without it and
-    ``size_divisor`` a batch is padded to its largest image. For slide inference give the model's
-    ``crop_size`` and ``stride`` in resized pixels.
+    Takes the arguments of :class:`~dsnet_mm.DownsizeMixin` and of ``SegDataPreProcessor``. Its
+    ``size``, in training and in ``test_cfg``, is that of the input images, and is rescaled like
+    them. Without it and ``size_divisor`` a batch is padded to its largest image. For slide
+    inference give the model's ``crop_size`` and ``stride`` in resized pixels.
 
     Args:
-        resize_gt_sem_seg (bool): Resize the label maps with the images. ``False`` trains against
-            labels at high resolution, to which mmseg then enlarges the logits, and keeps the large
-            images as ``guide`` in the metainfo, for
-            :class:`~dsnet_mm.GuidedHead`, as long as the network's input lives:
-            predictions no longer have it. Labels of another size than the resized image are padded
-            in proportion to it.
+        resize_gt_sem_seg (bool): Resize the label maps with the images. ``False`` keeps them at the
+            input images' size, to which mmseg enlarges the logits, and keeps each input image as
+            ``guide`` in the metainfo, for :class:`~dsnet_mm.GuidedHead`, until the batch is freed:
+            predictions do not contain it. Label maps are then padded in proportion to the images.
 
     Raises:
         ValueError: In training, if both ``size`` and ``size_divisor`` are given.
@@ -52,7 +49,7 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
         self.resize_gt_sem_seg = resize_gt_sem_seg
         if self.size is None and self.size_divisor is None:
             self.size_divisor = 1  # pads to the largest image; mmseg's assertion wants one of them
-        self._unresized = self.size
+        self._size_before = self.size
         self._map_sizes(self.output_size)
         if self.test_cfg and self.test_cfg.get('size') is not None:
             self.test_cfg = {**self.test_cfg, 'size': self.output_size(*self.test_cfg['size'])}
@@ -64,24 +61,20 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
                              f'{self.size_divisor}: set one of them to None')
         data = super().forward(data, training)
         samples, padded = data['data_samples'] or (), size_of(data['inputs'])
-        for sample in samples:
-            if 'guide' in sample:
-                guide = replace(sample.guide, padded=padded)
-                sample.set_field(guide, 'guide', field_type='metainfo')
-            if training:
-                self._pad_maps(sample, padded)
-        # A model hands on the samples with its predictions, but nobody keeps its input.
-        guided = [weakref.ref(sample) for sample in samples if 'guide' in sample]
+        for sample in samples if training else ():
+            self._pad_maps(sample, padded)
+        guided = [sample for sample in samples if 'guide' in sample]
+        for sample in guided:
+            sample.set_metainfo(dict(guide=replace(sample.guide, padded=padded)))
+        # Samples live on with their predictions, but the network's input does not.
         if guided:
-            weakref.finalize(data['inputs'], _drop_guides, guided)
+            weakref.finalize(data['inputs'], _drop_guides, weakref.WeakSet(guided))
         return data
 
     def _pad_maps(self, sample: BaseDataElement, padded: Size) -> None:
-        """Pads in proportion what mmseg has padded by as many pixels as the image."""
+        """Pads maps in proportion; mmseg has padded them by as many pixels as the image."""
         _, right, _, below = sample.padding_size
-        for name in MAPS:
-            if name not in sample or not (right or below):
-                continue
+        for name in [name for name in MAPS if name in sample and (right or below)]:
             maps = sample.get(name).data
             height, width = maps.shape[-2] - below, maps.shape[-1] - right
             rows, columns = padded_size((height, width), sample.img_shape, padded)
@@ -93,22 +86,18 @@ class DownsizeSegDataPreProcessor(DownsizeMixin, SegDataPreProcessor):
                  training: bool) -> BaseDataElement:
         sample = super()._rescale(sample, image, resized, training)
         if not self.resize_gt_sem_seg:
-            size = size_of(resized)
-            sample.set_field(Guide(image, size, size), 'guide', field_type='metainfo')
+            sample.set_metainfo(dict(guide=Guide(image, size_of(resized), size_of(resized))))
         return sample
 
     def _map_sizes(self, output_size: OutputSize) -> None:
-        if self._unresized is not None:
-            self.size = output_size(*self._unresized)
+        if self._size_before is not None:
+            self.size = output_size(*self._size_before)
 
-    def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size,
-                              size_out: Size) -> None:
+    def _rescale_ground_truth(self, sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
         if self.resize_gt_sem_seg:
             super()._rescale_ground_truth(sample, size_in, size_out)
 
 
-def _drop_guides(samples: Sequence[weakref.ref]) -> None:
-    for reference in samples:
-        sample = reference()
-        if sample is not None and 'guide' in sample:
-            del sample.guide
+def _drop_guides(samples: weakref.WeakSet) -> None:
+    for sample in samples:
+        sample.pop('guide', None)

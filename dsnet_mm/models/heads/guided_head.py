@@ -1,8 +1,8 @@
-"""Any segmentation head, whose logits return to full size by the large image's guidance."""
+"""Any segmentation head, with guided upsampling of its logits to the input image's size."""
 from collections.abc import Sequence
 from typing import Any
 
-from dsnet_mm.models.data_preprocessors.guide import Guide, extent_of
+from dsnet_mm.models.data_preprocessors.guide import Guide
 from dsnet_mm.models.data_preprocessors.samples import padded_size
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import BilinearUpsampling
@@ -25,36 +25,32 @@ from torch.utils.checkpoint import checkpoint
 
 @MODELS.register_module()
 class GuidedHead(BaseModule):
-    """A head of mmseg whose logits are enlarged to the size of the unresized image by
-    :class:`~dsnet_mm.resizers.GuidedUpsampling`, in the loss and in predictions.
+    """A head of mmseg whose logits :class:`~dsnet_mm.resizers.GuidedUpsampling` enlarges to the
+    input image's size, in the loss and in predictions.
 
-    In front of it the preprocessor must leave the labels as they are::
+    It needs a preprocessor that keeps the label maps at that size::
 
         model = dict(
-            data_preprocessor=dict(
-                type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.3,
-                resize_gt_sem_seg=False),
+            data_preprocessor=dict(type='dsnet_mm.DownsizeSegDataPreProcessor', scale=0.3,
+                                   resize_gt_sem_seg=False),
             decode_head=dict(type='dsnet_mm.GuidedHead', head=dict(type='FCNHead', ...)))
 
-    Untrained it predicts what the head alone does. In ``forward``, which a segmenter's ``tensor``
-    mode returns, the logits are small. Slide inference needs
-    ``type='dsnet_mm.GuidedEncoderDecoder'``.
+    Untrained it predicts nearly what the wrapped head does, whose logits ``forward`` returns. Slide
+    inference needs ``type='dsnet_mm.GuidedEncoderDecoder'``.
 
     Args:
-        head (dict): Config of the head, one that makes a single map of logits and has the ``loss``
-            and ``predict`` of mmseg's ``BaseDecodeHead`` or ``BaseCascadeDecodeHead``.
-        upsampling (dict, optional): Arguments of
-            :class:`~dsnet_mm.resizers.GuidedUpsampling`; with ``weights`` among them those that it
-            was trained with are the default.
-        guided (bool): ``False`` enlarges bilinearly instead, to compare with.
-        loss_bands (int): Compute the loss of so many bands of rows one after the other, and then
-            once more for the gradient: the large logits and what they are made of take the memory
-            of one band. The same for losses that are means over all pixels, as mmseg's
-            ``CrossEntropyLoss`` is; ``DiceLoss`` becomes that of a band.
+        head (dict): Config of the wrapped head, which returns one map of logits and has the
+            ``loss`` and ``predict`` of mmseg's ``BaseDecodeHead`` or ``BaseCascadeDecodeHead``.
+        upsampling (dict, optional): Arguments of :class:`~dsnet_mm.resizers.GuidedUpsampling`. With
+            ``weights`` the others default to those it was trained with.
+        guided (bool): ``False`` upsamples bilinearly: the baseline.
+        loss_bands (int): Compute the loss in so many bands of rows, each again for its gradient:
+            memory holds the enlarged logits of one band. Losses that are means over all pixels,
+            such as mmseg's ``CrossEntropyLoss``, stay the same; ``DiceLoss`` becomes each band's.
         init_cfg (dict, optional): mmengine's.
 
     Raises:
-        TypeError: If the head is not such a one.
+        TypeError: If the head has a loss or predictions of its own.
         ValueError: If it aligns corners, or an argument is out of range.
     """
 
@@ -65,10 +61,9 @@ class GuidedHead(BaseModule):
         self.loss_bands = loss_bands
         self.head = MMSEG_MODELS.build(head)
         _check_head(self.head)
-        # What is built behind starts from the same random weights as without guidance.
+        # Later modules start from the same random weights as without guidance.
         with torch.random.fork_rng(devices=[]):
-            self.upsampling = (build_upsampling(upsampling or {}) if guided
-                               else BilinearUpsampling())
+            self.upsampling = build_upsampling(upsampling or {}) if guided else BilinearUpsampling()
 
     def __getattr__(self, name: str) -> Any:
         """The head's own attributes, which mmseg reads: ``num_classes``, ``align_corners``..."""
@@ -87,7 +82,7 @@ class GuidedHead(BaseModule):
         super().init_weights()
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        # Those of the head alone will do.
+        # Also loads a checkpoint of the wrapped head, whose keys lack 'head.'.
         own = tuple(f'{prefix}{name}.' for name in self._modules)
         for key in [key for key in state_dict if key.startswith(prefix)]:
             if not key.startswith(own):
@@ -95,23 +90,12 @@ class GuidedHead(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, *inputs: Any) -> Tensor:
-        """The backbone's maps (and a cascade's last logits) to small logits, see the head."""
+        """The wrapped head's logits (N, classes, h, w)."""
         return self.head(*inputs)
 
     def loss(self, *inputs: Any) -> dict[str, Tensor]:
-        """The head's losses, of large logits and labels.
-
-        Args:
-            *inputs: The backbone's maps (and a cascade's last logits), the data samples and the
-                training config.
-
-        Returns:
-            dict[str, Tensor]: If images have different sizes, the mean over images.
-
-        Raises:
-            RuntimeError: If the preprocessor has not kept the images.
-            ValueError: If labels are not of the size of their image.
-        """
+        """The wrapped head's losses on enlarged logits, the mean over images of different sizes;
+        arguments as of its own ``loss``."""
         *features, samples, _ = inputs
         logits = self.head(*features)
         losses: dict[str, Tensor] = {}
@@ -120,8 +104,8 @@ class GuidedHead(BaseModule):
             bounds = [height * i // self.loss_bands for i in range(self.loss_bands + 1)]
             for start, stop in zip(bounds, bounds[1:]):
                 share = len(group) / len(samples) * (stop - start) / height
-                labelled = [_labelled(samples[index], slice(start, stop)) for index in group]
-                arguments = logits, group, labelled, slice(start, stop)
+                rows = slice(start, stop)
+                arguments = logits, group, [_labelled(samples[i], rows) for i in group], rows
                 found = (self._loss(*arguments) if self.loss_bands == 1 else
                          checkpoint(self._loss, *arguments, use_reentrant=False))
                 for name, value in found.items():
@@ -133,85 +117,64 @@ class GuidedHead(BaseModule):
         return self.head.loss_by_feat(self._enlarge(logits, group, rows), labelled)
 
     def predict(self, *inputs: Any) -> Tensor:
-        """Logits of the size of the large images.
-
-        Args:
-            *inputs: The backbone's maps (and a cascade's last logits), the metainfo of each image
-                and the test config.
-
-        Returns:
-            Tensor: (N, classes, H, W).
-
-        Raises:
-            RuntimeError: If the preprocessor has not kept the images, or windows slide.
-        """
+        """Logits (N, classes, H, W) of the input images' size; arguments as of the wrapped head's
+        own ``predict``."""
         *features, metas, test_cfg = inputs
         if (test_cfg or {}).get('mode') == 'slide':
-            raise RuntimeError("mmseg's slide inference joins windows of the small image: set "
-                               "model.type='dsnet_mm.GuidedEncoderDecoder', which enlarges what "
-                               "they are joined to, or test_cfg=dict(mode='whole')")
+            raise RuntimeError("mmseg's slide inference joins windows of the resized image: set "
+                               "model.type='dsnet_mm.GuidedEncoderDecoder', which enlarges the "
+                               "joined logits, or test_cfg=dict(mode='whole')")
         return self.enlarge(self.head(*features), metas)
 
     def enlarge(self, logits: Tensor, metas: Sequence[dict]) -> Tensor:
-        """Enlarges the logits (N, classes, h, w) of a batch to (N, classes, H, W).
-
-        Args:
-            metas (Sequence[dict]): The metainfo of each image.
-
-        Raises:
-            RuntimeError: If the preprocessor has not kept the images.
-            ValueError: If they are of different sizes.
-        """
+        """Enlarges the logits (N, classes, h, w) of a batch to (N, classes, H, W), given the
+        metainfo of its images."""
         group, *others = _by_size(metas)
         if others:
             raise ValueError('predictions for images of different sizes do not fit into one batch: '
                              'set the batch_size of the dataloader to 1')
-        large = self._enlarge(logits, group)
-        # So many pixels mmseg cuts off afterwards.
+        enlarged = self._enlarge(logits, group)
+        # mmseg crops this padding afterwards.
         padding = metas[0].get('img_padding_size', metas[0].get('padding_size', (0, 0, 0, 0)))
-        return F.pad(large, tuple(padding)) if any(padding) else large
+        return F.pad(enlarged, tuple(padding)) if any(padding) else enlarged
 
     def _enlarge(self, logits: Tensor, group: dict[int, Guide],
                  rows: slice | None = None) -> Tensor:
-        """Enlarges the logits of some images of the batch, without padding; all rows by default."""
+        """Enlarges the logits of one group of :func:`_by_size`."""
         indices, guides = zip(*group.items())
         images = torch.stack([guide.image for guide in guides])
         if not isinstance(logits, Tensor):
-            raise TypeError(f'{type(self.head).__name__} makes {type(logits).__name__} instead of '
-                            'one map of logits: GuidedHead cannot enlarge that')
+            raise TypeError(f'{type(self.head).__name__} returns {type(logits).__name__} instead of'
+                            ' one map of logits: GuidedHead cannot enlarge that')
         return self.upsample(logits[list(indices)], images, guides[0].size, guides[0].padded, rows)
 
     def upsample(self, logits: Tensor, images: Tensor, size: Size, padded: Size,
                  rows: slice | None = None) -> Tensor:
-        """Enlarges logits (N, classes, h, w) of the whole input to the size of images (N, C, H, W).
-
-        Args:
-            size (tuple[int, int]): Height and width to which the images were resized.
-            padded (tuple[int, int]): Those of the network's input.
-            rows (slice, optional): Those of the images; all by default.
-        """
-        extent = extent_of(size_of(logits), size, padded)
-        # Beyond the image are only logits of its padding.
-        height, width = (-(-n * shown // whole)
-                         for n, shown, whole in zip(size_of(logits), size, padded))
-        return enlarge(self.upsampling, top_left(logits, (height, width)), images, extent, rows)
+        """Enlarges logits (N, classes, h, w) to the size of the input images (N, C, H, W), or to
+        some of its rows; the other sizes are those of the resized images and, padded, of the
+        network's input."""
+        sides = list(zip(size_of(logits), size, padded))
+        y, x = (n * shown / whole for n, shown, whole in sides)
+        # Logits beyond the image are those of its padding.
+        height, width = (-(-n * shown // whole) for n, shown, whole in sides)
+        return enlarge(self.upsampling, top_left(logits, (height, width)), images, (y, x), rows)
 
 
 @MODELS.register_module()
 class GuidedEncoderDecoder(EncoderDecoder):
-    """mmseg's ``EncoderDecoder`` with a :class:`GuidedHead` in slide inference: windows are joined
-    to small logits, which then are enlarged.
+    """mmseg's ``EncoderDecoder`` for a :class:`GuidedHead` in slide inference: joins the windows'
+    logits, then enlarges them.
 
-    Trained and in whole inference it is ``EncoderDecoder``.
+    In training and in whole inference it is ``EncoderDecoder``.
     """
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Returns the logits (N, classes, H, W) of images (N, C, h, w)."""
+        """Returns enlarged logits (N, classes, H, W) of resized images (N, C, h, w)."""
         logits = super().slide_inference(inputs, batch_img_metas)
         return self.decode_head.enlarge(logits, batch_img_metas)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Returns the logits of images (N, C, h, w): small ones of a window, or else large ones."""
+        """Returns the wrapped head's logits of a window in slide inference, else enlarged ones."""
         if self.test_cfg.mode != 'slide':
             return super().encode_decode(inputs, batch_img_metas)
         features = self.extract_feat(inputs)
@@ -225,20 +188,20 @@ def _check_head(head: Any) -> None:
             getattr(type(head), method) is not getattr(kind, method)
             for method in ('loss', 'predict', 'predict_by_feat')):
         raise TypeError(f'{name} has a loss or predictions of its own, which GuidedHead would '
-                        'leave out: it takes heads with those of BaseDecodeHead')
+                        'ignore: it takes heads with those of BaseDecodeHead')
     if head.align_corners:
         raise ValueError(f'GuidedHead does not align corners: set align_corners=False in {name}')
 
 
 def _by_size(metas: Sequence[dict]) -> list[dict[int, Guide]]:
-    """The guides of images by their index, those of equal sizes together."""
+    """The guides by their image's index in the batch, grouped by size."""
     groups: dict[tuple, dict[int, Guide]] = {}
     for index, meta in enumerate(metas):
         if 'guide' not in meta:
-            raise RuntimeError('GuidedHead needs the images as they were before resizing: set '
+            raise RuntimeError('GuidedHead needs the input images: set '
                                "data_preprocessor=dict(type='dsnet_mm.DownsizeSegDataPreProcessor',"
                                ' resize_gt_sem_seg=False, ...), give it data samples, and keep '
-                               "the preprocessor's inputs until then")
+                               'its output until the head has run')
         guide = meta['guide']
         key = guide.image.shape, guide.image.dtype, guide.size, guide.padded
         groups.setdefault(key, {})[index] = guide
@@ -246,7 +209,7 @@ def _by_size(metas: Sequence[dict]) -> list[dict[int, Guide]]:
 
 
 def _labelled(sample: SegDataSample, rows: slice) -> SegDataSample:
-    """The sample with some rows of its labels, without padding."""
+    """The sample with some rows of its label map, without padding."""
     guide, labels = sample.guide, sample.gt_sem_seg.data
     size = size_of(guide.image)
     if size_of(labels) != padded_size(size, guide.size, guide.padded):

@@ -12,15 +12,16 @@ from torch import Tensor
 
 @MODELS.register_module()
 class DownsizeSepASPPHead(DepthwiseSeparableASPPHead):
-    """mmseg's ``DepthwiseSeparableASPPHead`` (DeepLabv3+) whose decoder upsamples the features of
-    the ASPP by learned interpolation.
+    """mmseg's ``DepthwiseSeparableASPPHead`` (DeepLabv3+) with learned interpolation of the ASPP's
+    features in the decoder.
 
-    Untrained it computes what mmseg's head does, whose checkpoints fit.
+    Untrained it computes what mmseg's head does, whose checkpoints load.
 
     Args:
-        *args, **kwargs: Those of ``DepthwiseSeparableASPPHead``.
-        upsample_cfg (dict, optional): Options of
-            :class:`~dsnet_mm.models.necks.interpolation.LearnedInterpolation`, such as ``groups``.
+        *args (Any): Those of ``DepthwiseSeparableASPPHead``.
+        upsample_cfg (dict, optional): Options of :class:`~dsnet_mm.LearnedInterpolation`, such as
+            ``groups``.
+        **kwargs (Any): Those of ``DepthwiseSeparableASPPHead``.
 
     Raises:
         ValueError: If there is no decoder, or corners are to be aligned.

@@ -12,8 +12,8 @@ from torch import Tensor
 class ClassWeightedCrossEntropyLoss(CrossEntropyLoss):
     """mmseg's ``CrossEntropyLoss`` with class weights and ignored pixels.
 
-    The sum over the pixels that are not ignored is divided by the sum of their class weights, as in
-    PyTorch. OneDL's ``CrossEntropyLoss`` does the same; the original one fails on ignored pixels.
+    As in PyTorch, the sum over the pixels that are not ignored is divided by the sum of their class
+    weights. OneDL's ``CrossEntropyLoss`` does the same; the original one fails on ignored pixels.
 
     Args:
         class_weight (Sequence[float]): One for each class.
@@ -28,13 +28,9 @@ class ClassWeightedCrossEntropyLoss(CrossEntropyLoss):
 
     def forward(self, cls_score: Tensor, label: Tensor, weight: Tensor | None = None,
                 ignore_index: int = -100) -> Tensor:
-        """Logits (N, classes, H, W) and labels (N, H, W) to the loss, 0 if all are ignored.
-
-        Raises:
-            ValueError: If pixels have weights, from a head's ``sampler``.
-        """
+        """Logits (N, classes, H, W) and labels (N, H, W) to the loss, 0 if all are ignored."""
         if weight is not None:
-            raise ValueError('ClassWeightedCrossEntropyLoss has no weights of pixels: remove the '
+            raise ValueError('ClassWeightedCrossEntropyLoss takes no pixel weights: remove the '
                              "head's sampler")
         class_weight = cls_score.new_tensor(self.class_weight)
         loss = F.cross_entropy(cls_score, label, class_weight, ignore_index=ignore_index,

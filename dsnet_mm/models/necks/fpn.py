@@ -14,13 +14,14 @@ from torch import Tensor, nn
 class DownsizeFPN(FPN):
     """mmdet's ``FPN`` with learned interpolation on the top-down path.
 
-    Untrained it is ``FPN(upsample_cfg=dict(mode='bilinear'))``, whose weights it takes. mmdet's
-    default is ``'nearest'``.
+    Untrained it is ``FPN(upsample_cfg=dict(mode='bilinear'))``, whose weights load; mmdet's default
+    mode is ``'nearest'``.
 
     Args:
-        *args, **kwargs: Those of ``FPN``.
-        upsample_cfg (dict, optional): Options of
-            :class:`~dsnet_mm.models.necks.interpolation.LearnedInterpolation`, such as ``groups``.
+        *args (Any): Those of ``FPN``.
+        upsample_cfg (dict, optional): Options of :class:`~dsnet_mm.LearnedInterpolation`, such as
+            ``groups``.
+        **kwargs (Any): Those of ``FPN``.
 
     Raises:
         ValueError: If ``upsample_cfg`` has options of ``F.interpolate``.
@@ -38,11 +39,7 @@ class DownsizeFPN(FPN):
             LearnedInterpolation(self.out_channels, **options) for _ in self.lateral_convs[1:])
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The backbone's maps (N, C_i, H_i, W_i) to ``num_outs`` maps of ``out_channels``.
-
-        Raises:
-            ValueError: If the maps are not as many as ``in_channels``.
-        """
+        """The backbone's maps (N, C_i, H_i, W_i) to ``num_outs`` maps of ``out_channels``."""
         if len(inputs) != len(self.in_channels):
             raise ValueError(f'{len(inputs)} maps came, in_channels has {len(self.in_channels)}')
         laterals = [conv(x) for conv, x in zip(self.lateral_convs, inputs[self.start_level:])]

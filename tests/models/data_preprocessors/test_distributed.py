@@ -184,7 +184,7 @@ def test_weights_that_are_sharded_are_refused(resizer, refused):
             Tiny(resizer=dict(type=resizer)), device_id=torch.device('cpu'))
         optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
         if refused:
-            with pytest.raises(RuntimeError, match='FSDP has taken.*MMDistributedDataParallel'):
+            with pytest.raises(RuntimeError, match='FSDP has sharded.*MMDistributedDataParallel'):
                 model.train_step(images(0, 2), optimizer)
         else:
             assert model.train_step(images(0, 2), optimizer)['loss'] > 0

@@ -158,7 +158,7 @@ def test_5_labels_at_high_resolution_are_padded_in_proportion():
                            torch.nn.functional.pad(labels, (0, right, 0, below), value=255))
         guide = sample.guide
         assert guide.image is data['inputs'][0] and guide.size == (20, 30)
-        assert guide.extent(guide.padded) == (20, 30)
+        assert guide.padded == tuple(resized['inputs'].shape[2:])
         del resized  # with the network's input
         assert 'guide' not in sample
 
