@@ -30,7 +30,9 @@ def det(inputs: object, samples: object = None, **options: object) -> dict:
     """What the preprocessor for mmdet makes of a training batch, to 8x6 by default."""
     if not options.keys() & {'target_size', 'scale', 'short_edge'}:
         options['target_size'] = (8, 6)
-    return DownsizeDetDataPreprocessor(**options)(
+    # Untrained it is bilinear interpolation to the last digit.
+    resizer = {'type': 'DownsizeNet', **(options.pop('resizer', None) or {})}
+    return DownsizeDetDataPreprocessor(**options, resizer=resizer)(
         dict(inputs=inputs, data_samples=samples), training=True)
 
 
@@ -84,7 +86,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize('name', IMAGES)
-def test_an_image_is_one_as_well_behind_weights_over_a_window(name):
+def test_an_image_is_one_behind_the_default_resizer_as_well(name):
     given, options = IMAGES[name]
     resizer = dict(options.get('resizer', {}), type='DownsizeNetV2')
     result = det([given], **dict(options, resizer=resizer))['inputs'][0]
@@ -214,9 +216,9 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     'scale as a string': (lambda: det([], scale='0.5'), TypeError, "scale must be a number.*'0.5'"),
     'scale 0': (lambda: det([], scale=0), ValueError, 'scale must be positive'),
     'scale NaN': (lambda: det([], scale=float('nan')), ValueError, 'finite'),
-    'huge scale': (lambda: det([], scale=1e300), ValueError, r'at most 1048576, got 1e\+300'),
-    'a scale that makes huge images': (lambda: det([image(3, 20, 30)], scale=1e6), ValueError,
-                                       r'at most 1048576.*\(20000000, 30000000\)'),
+    'huge scale': (lambda: det([], scale=1e300), ValueError, r'at most 8, got 1e\+300; for pixels: target_size=\(h, w\)'),
+    'pixels as a scale': (lambda: det([], scale=(320, 320)), ValueError,
+                          r'at most 8, got \(320, 320\); for pixels: target_size=\(h, w\)'),
     'short edge as a string': (lambda: det([], short_edge='165'), TypeError, "short_edge.*'165'"),
     'huge ratio by the short edge': (lambda: det([image(3, 1, 3000)], short_edge=1000), ValueError,
                                      r'at most 1048576.*\(1000, 3000000\)'),
