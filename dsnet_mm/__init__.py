@@ -1,8 +1,8 @@
 """DownsizeNet for OpenMMLab: a learned resizer in front of any mmdet or mmseg model.
 
-The resizers need torch alone, and running an exported file not even that; everything is imported
-at its first use. The public names are in ``public.py``. Importing this package changes two things
-in the process, both in ``compat/``.
+The public names are in ``public.py``; they are imported at their first use, as the resizers need
+only torch, and exported files not even that. What importing this package changes in the process is
+in ``compat/``.
 """
 import importlib
 import pkgutil

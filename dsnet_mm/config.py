@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import nn
 
 RESIZER = 'model.data_preprocessor.resizer'
 
-# Weights on OpenMMLab's server, and the files in the folder DSNET_MM_PRETRAINED that replace them.
+# The files in the folder DSNET_MM_PRETRAINED that replace weights on OpenMMLab's server.
 LOCAL_WEIGHTS = {
     'open-mmlab://mmdet/mobilenet_v2': 'mobilenet_v2_imagenet.pth',
     'mmcls://mobilenet_v2': 'mobilenet_v2_imagenet_mmseg.pth',
@@ -29,8 +30,8 @@ def load_config(config: str, options: dict | None = None) -> Config:
     """Loads a config and merges options into it, as OpenMMLab's tools do.
 
     Args:
-        config (str): A path, or ``mmdet::...``, ``mmseg::...`` or ``dsnet_mm::...`` for a config of
-            these packages.
+        config (str): A path, or ``mmdet::...``, ``mmseg::...`` or ``dsnet_mm::...`` for one of
+            these packages' configs.
         options (dict, optional): The key-value pairs of ``--cfg-options``.
 
     Raises:
@@ -42,11 +43,11 @@ def load_config(config: str, options: dict | None = None) -> Config:
 
 
 def merge_options(cfg: Config, options: dict) -> None:
-    """Merges options into a config.
+    """Merges the key-value pairs of ``--cfg-options`` into a config, in place.
 
-    OpenMMLab's tools do the same, but for three options:
+    OpenMMLab's tools do the same, with three differences:
 
-    - ``data_root`` replaces the config's data root in every data set and in every path below it,
+    - ``data_root`` also replaces the config's data root in every data set and every path below it,
       such as the evaluators' annotation files;
     - the model's ``data_preprocessor`` is copied to the top level if there is one, as in most
       mmseg configs: test-time augmentation reads that one;
@@ -55,16 +56,12 @@ def merge_options(cfg: Config, options: dict) -> None:
     If the environment variable ``DSNET_MM_PRETRAINED`` names a folder, its files replace the
     checkpoints of :data:`LOCAL_WEIGHTS` wherever the config names them.
 
-    Args:
-        cfg (Config): The config, which is changed in place.
-        options (dict): The key-value pairs of ``--cfg-options``.
-
     Raises:
         FileNotFoundError: If the folder ``DSNET_MM_PRETRAINED`` lacks one of these files.
         ValueError: If ``data_root`` is set for a config without one, or only the top-level
             preprocessor is one of this package.
     """
-    options = copy.deepcopy(options)  # mmengine would share it with the config, and change it
+    options = copy.deepcopy(options)  # the config would share and change them
     if 'data_root' in options:
         _move_data_root(cfg, options['data_root'])
     kind = resizer_config(cfg)['type']
@@ -87,7 +84,7 @@ def merge_options(cfg: Config, options: dict) -> None:
 
 
 def resizer_config(cfg: Config) -> dict:
-    """The config of the resizer in front of a config's model, with its type."""
+    """The config of the resizer in front of a config's model, with its ``type``."""
     return {'type': DEFAULT_RESIZER, **(_preprocessor(cfg).get('resizer') or {})}
 
 
@@ -96,19 +93,14 @@ def _preprocessor(cfg: Config) -> dict:
 
 
 def build_model(cfg: Config, module: dict | None = None) -> nn.Module:
-    """Builds a module in the scope of a config, outside a Runner.
-
-    Args:
-        cfg (Config): The whole config.
-        module (dict, optional): The module's config; by default ``cfg.model``.
-    """
+    """Builds a module, by default ``cfg.model``, in the scope of a config, outside a Runner."""
     with in_scope(cfg, MODELS) as registry:
         return registry.build(cfg.model if module is None else module)
 
 
 @contextmanager
 def in_scope(cfg: Config, registry: Registry) -> Iterator[Registry]:
-    """Looks up names without a scope as the config means them; gives the registry to build with."""
+    """Yields the registry to build with, which resolves names without a scope in the config's."""
     scope = scope_of(cfg)
     with DefaultScope.overwrite_default_scope(scope):
         with registry.switch_scope_and_registry(scope) as own:
@@ -116,15 +108,10 @@ def in_scope(cfg: Config, registry: Registry) -> Iterator[Registry]:
 
 
 def resolve(kind: Any, registry: Registry, scope: str | None = None) -> Any:
-    """The class of a ``type`` in a config, which names it or, in configs with ``read_base``, is it.
+    """The class of a ``type`` in a config, which is a name or, in new-style configs, a class.
 
-    Args:
-        kind (Any): The type.
-        registry (Registry): One of mmengine's own, such as ``MODELS``.
-        scope (str, optional): The scope of names without one.
-
-    Returns:
-        Any: The class, or the name itself if nothing is registered under it.
+    ``registry`` is one of mmengine's own, such as ``MODELS``; ``scope`` is that of names without
+    one. If nothing is registered under a name, the name is returned.
     """
     if not isinstance(kind, str):
         return kind
@@ -136,10 +123,9 @@ def resolve(kind: Any, registry: Registry, scope: str | None = None) -> Any:
 
 
 def text_of(cfg: Config) -> str:
-    """The text of a config as mmengine writes it, but with a path for every class that can be
-    imported again.
+    """The text of a config as mmengine writes it, but with importable paths of classes.
 
-    mmengine's own path of mmdet's L1Loss cannot: a function on it hides a module of the same name.
+    mmengine's own path of mmdet's L1Loss is not: a function on it hides a module of the same name.
     """
     return Config(_map_leaves(cfg._to_lazy_dict(), (LazyObject, LazyAttr, type), _path)).pretty_text
 
@@ -149,8 +135,7 @@ def _path(lazy: Any) -> Any:
     name, module = getattr(value, '__name__', None), getattr(value, '__module__', None)
     if name is None or module is None:
         return lazy
-    parts = module.split('.')
-    modules = ('.'.join(parts[:end]) for end in range(1, len(parts) + 1))
+    modules = accumulate(module.split('.'), '{}.{}'.format)  # the module and those above
     return next((f'{module}.{name}' for module in modules
                  if getattr(import_module(module), name, None) is value), lazy)
 

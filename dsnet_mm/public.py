@@ -1,22 +1,12 @@
-"""The table of public names: ``dsnet_mm.X``, as an attribute and as a ``type`` in a config.
-
-``dsnet_mm/__init__.py`` and ``registry.py`` read it; there is no other list.
-"""
+"""The table of public names: ``dsnet_mm.X``, as an attribute and as a ``type`` in a config."""
 from typing import NamedTuple
 
 
 class Module(NamedTuple):
-    """The public names of one module.
-
-    Attributes:
-        name (str): Of the module.
-        requires (str): The package that it cannot be imported without.
-        registry (str | None): The registry in ``registry.py`` that its classes are in, if any.
-        names (tuple[str, ...]): The public names.
-    """
-    name: str
-    requires: str
-    registry: str | None
+    """The public names of one module."""
+    name: str  # of the module
+    requires: str  # the package that it needs
+    registry: str | None  # the registry in registry.py that its classes are in, if any
     names: tuple[str, ...]
 
 

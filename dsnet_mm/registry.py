@@ -19,8 +19,8 @@ __all__ = ['HOOKS', 'MODELS', 'TRANSFORMS', 'build_resizer']
 
 
 def _locations(registry: str) -> list[str]:
-    """The modules that fill a registry; without those whose package is not installed, as a user of
-    mmdet need not have mmseg, nor the other way round."""
+    """The modules that fill a registry, of those whose package is installed: a user may have only
+    one of mmdet and mmseg."""
     return [module.name for module in PUBLIC
             if module.registry == registry and find_spec(module.requires)]
 
@@ -32,7 +32,7 @@ TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='dsnet_mm',
     locations=_locations('TRANSFORMS'))
 
-# They need torch alone, and so do not register themselves.
+# Resizers import torch only, so they do not register themselves.
 for _name in RESIZERS:
     MODELS.register_module(_name, module=getattr(resizers, _name))
 
@@ -41,11 +41,11 @@ def build_resizer(cfg: dict) -> nn.Module:
     """Builds a resizer from its config.
 
     Args:
-        cfg (dict): ``type`` is a resizer of this package; by default that of the trained resizer in
-            ``weights``, or ``'DownsizeNetV2'``. It may also be any module registered with mmengine,
-            with its scope (``'mmdet.MyResizer'``), whose forward takes images (N, C, H, W),
-            floating-point or unsigned 8-bit, and a size (h, w), and returns floating-point images.
-            The other keys are its arguments.
+        cfg (dict): ``type``, by default that of the trained resizer in ``weights``, or
+            ``'DownsizeNetV2'``, and the arguments. The type is a resizer of this package, or any
+            module registered with mmengine, with its scope (``'mmdet.MyResizer'``), whose forward
+            takes images (N, C, H, W), floating-point or unsigned 8-bit, and a size (h, w), and
+            returns floating-point images.
 
     Raises:
         ValueError: If the type is unknown.

@@ -33,11 +33,13 @@ def test_another_resizer_replaces_the_configs(tmp_path):
             ({f'{key}num_convs': 4}, dict(type='DownsizeNet', num_convs=4))):
         cfg = load_config(str(tmp_path / 'config.py'), options)
         assert cfg.model.data_preprocessor.resizer == expected
-    # DownsizeNet is the type where none is named.
+    # DownsizeNetV2 is the type where none is named.
     (tmp_path / 'config.py').write_text(
-        'model = dict(data_preprocessor=dict(resizer=dict(num_convs=3)))')
-    cfg = load_config(str(tmp_path / 'config.py'), {f'{key}type': 'DownsizeNet'})
-    assert cfg.model.data_preprocessor.resizer == dict(type='DownsizeNet', num_convs=3)
+        'model = dict(data_preprocessor=dict(resizer=dict(channels=8)))')
+    for kind, expected in (('DownsizeNetV2', dict(type='DownsizeNetV2', channels=8)),
+                           ('DownsizeNet', dict(type='DownsizeNet'))):
+        cfg = load_config(str(tmp_path / 'config.py'), {f'{key}type': kind})
+        assert cfg.model.data_preprocessor.resizer == expected
 
 
 def test_one_line_over_a_config_of_mmdet_keeps_its_normalisation():

@@ -4,6 +4,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import dsnet_mm
@@ -20,6 +21,10 @@ TEXTS = [*PAGES, ROOT / 'CHANGELOG.md',
          *(path for folder in ('configs', 'dsnet_mm', 'tools')
            for path in (ROOT / folder).rglob('*.py'))]
 NAMES = {name: module for module in PUBLIC for name in module.names}
+# From low to high: a module imports from its own room and lower ones.
+ROOMS = ('public', 'files', 'compat', 'resizers', 'registry', 'zoo', 'models', 'transforms',
+         'config', 'engine', 'variants', 'visualization', 'deploy.errors', 'deploy.runtime',
+         'deploy.decoders', 'deploy.export', 'deploy', 'benchmarking', 'comparison', 'cli')
 
 
 def test_what_is_documented_is_there():
@@ -128,3 +133,29 @@ def test_no_import_runs_in_a_circle():
         done = {module for module, found in left.items() if not found & left.keys()}
         assert done, f'imports run in a circle among {sorted(left)}'
         left = {module: found for module, found in left.items() if module not in done}
+
+
+def room(module: str) -> str | None:
+    """The innermost room that a module is in; None for the package itself."""
+    inside = [name for name in ROOMS if f'{module}.'.startswith(f'dsnet_mm.{name}.')]
+    return max(inside, key=len, default=None)
+
+
+def test_every_module_imports_from_its_own_room_and_lower_ones():
+    imports = module_imports()
+    assert {room(module) for module in imports} == {None, *ROOMS}
+    assert [module for module in imports if room(module) is None] == ['dsnet_mm']
+    up = {f'{module} imports {other}' for module, found in imports.items() for other in found
+          if module != 'dsnet_mm' and other != 'dsnet_mm'
+          and ROOMS.index(room(module)) < ROOMS.index(room(other))}
+    assert not up
+    assert imports['dsnet_mm'] == {'dsnet_mm.compat', 'dsnet_mm.public'}
+
+
+def test_no_folder_has_more_than_twelve_files():
+    tracked = subprocess.run(['git', 'ls-files'], cwd=ROOT, check=True, capture_output=True,
+                             text=True).stdout.splitlines()
+    folders = Counter(str(Path(file).parent) for file in tracked if not file.startswith('tests/'))
+    del folders['.']
+    assert folders['dsnet_mm/resizers'] > 5
+    assert {folder: number for folder, number in folders.items() if number > 12} == {}

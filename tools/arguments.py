@@ -11,13 +11,13 @@ from mmengine.config import Config, DictAction
 
 def make_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='a path, or mmdet::... or mmseg::... for one of theirs')
+    parser.add_argument('config', help='a path, or mmdet::... or mmseg::...')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints '
                         '(default: the config\'s, or work_dirs/<name of the config>)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings to override; data_root=DIR moves every data set')
+                        help='settings to override; data_root=DIR is that of all data sets')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    # torch.distributed.launch passes it, torchrun sets the environment variable instead
+    # torch.distributed.launch passes it; torchrun sets the environment variable instead
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help=argparse.SUPPRESS)
     return parser
@@ -37,7 +37,7 @@ def make_config(args: argparse.Namespace) -> Config:
 
 
 def _start_on_cpus(cfg: Config) -> None:
-    """mmengine's launcher gives each process a GPU; without one, what it does besides."""
+    """Replaces mmengine's launcher, which needs a GPU for each process."""
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(

@@ -1,4 +1,4 @@
-"""Times resizers, alone and in front of models: see ``dsnet-mm benchmark --help``."""
+"""Times resizers, models and exported files: see ``dsnet-mm benchmark --help``."""
 import sys
 
 from dsnet_mm.cli.benchmark import main

@@ -1,4 +1,4 @@
-"""Trains a config with several resizers, and compares: see ``dsnet-mm compare --help``."""
+"""Trains a config with several resizers, and compares them: see ``dsnet-mm compare --help``."""
 import sys
 
 from dsnet_mm.cli.compare import main

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 def parse_args() -> argparse.Namespace:
     parser = make_parser('Test a detector or a segmenter')
     parser.add_argument('checkpoint')
-    parser.add_argument('--out', help='predictions: a .pkl file (mmdet) or a folder (mmseg)')
+    parser.add_argument('--out', help='for predictions: a .pkl file (mmdet) or a folder (mmseg)')
     parser.add_argument('--show-dir', help='folder for images with the predictions drawn')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     return parser.parse_args()

@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the batch size')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-                        help='go on from a checkpoint (default: the latest in the work dir)')
+                        help='resume from a checkpoint (default: the latest in the work dir)')
     return parser.parse_args()
 
 
@@ -40,7 +40,7 @@ def apply(args: argparse.Namespace, cfg: Config) -> None:
         if checkpoint is not None:
             cfg.resume, cfg.load_from = True, checkpoint
         else:
-            print(f'There is no checkpoint in {cfg.work_dir} yet: starting from the beginning.')
+            print(f'There is no checkpoint in {cfg.work_dir} yet: the training starts anew.')
     if cfg.get('load_from'):
         check_file(cfg.load_from)
     safeguard(cfg)

@@ -1,1 +1,1 @@
-"""Times, memory and multiply-adds of resizers: ``dsnet-mm benchmark``, ``dsnet-mm complexity``."""
+"""Latency, memory, multiply-adds: ``dsnet-mm benchmark`` and ``dsnet-mm complexity``."""

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of models at their small input size."""
+"""Parameters and multiply-adds of models at the size of their resized images."""
 from collections import Counter
 from functools import partial
 from math import prod
@@ -17,7 +17,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 CONFIGS = Path(__file__).resolve().parents[1] / '.mim/configs'
-# The paper's pipelines: config and size of an image at high resolution.
+# The paper's pipelines: config, and height and width of an input image.
 PIPELINES = {
     'RefineDet': ('refinedet/refinedet_vgg16_voc07-300to160.py', (300, 300)),
     'CenterNet': ('centernet/centernet_r18-dcnv2_voc07-300to160.py', (300, 300)),
@@ -30,7 +30,7 @@ PIPELINES = {
 
 
 class _Call(nn.Module):
-    """A call with all arguments bound but the images, as a module that can be traced."""
+    """A call with all arguments but the images, as a module that can be traced."""
 
     def __init__(self, module: nn.Module, call: partial) -> None:
         super().__init__()
@@ -50,13 +50,7 @@ def _deform_conv(inputs: list, outputs: list) -> Counter:
 
 
 def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int:
-    """Counts the multiply-adds of a call.
-
-    Args:
-        module (nn.Module): The module that is called.
-        call (partial): The call, with all arguments bound but the images.
-        images (Tensor): (N, C, H, W).
-    """
+    """Counts the multiply-adds of a call of a module, which has all arguments but the images."""
     analyzer = FlopAnalyzer(_Call(module, call).eval(), (images, ))
     analyzer.set_op_handle('prim::PythonOp.ModulatedDeformConv2dFunction', _deform_conv)
     analyzer.set_op_handle('aten::baddbmm', _batched_product)
@@ -67,11 +61,7 @@ def multiply_adds(module: nn.Module, call: partial, images: torch.Tensor) -> int
 
 
 def build(path: str | Path) -> tuple[BaseModel, str | None]:
-    """Builds the model of a config, and returns it with its scope.
-
-    Raises:
-        ValueError: If it has no resizer.
-    """
+    """Builds the model of a config, and returns it with its scope; ValueError without resizer."""
     cfg = load_config(str(path))
     model = revert_sync_batchnorm(build_model(cfg))
     if not isinstance(model.data_preprocessor, DownsizeMixin):
@@ -81,35 +71,25 @@ def build(path: str | Path) -> tuple[BaseModel, str | None]:
 
 
 def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
-    """A row of the table; for a model with a guided head, one more for its upsampling.
-
-    Args:
-        name (str): Its first cell.
-        path (str | Path): Config of the model.
-        size (tuple[int, int]): Height and width of an image before it is resized.
-    """
+    """The row of a config at an input image's size; with a guided head also one for upsampling."""
     model, scope = build(path)
     preprocessor = model.data_preprocessor
     low = preprocessor.output_size(*size)
     meta = dict(img_shape=low, ori_shape=size, scale_factor=(1.0, 1.0), batch_input_shape=low,
                 pad_shape=low)
     sample = (DetDataSample if scope == 'mmdet' else SegDataSample)(metainfo=meta)
-    whole = multiply_adds(
-        model, partial(model.forward, data_samples=[sample], mode='tensor'),
-        torch.rand(1, 3, *low))
-    head = getattr(model, 'decode_head', None)
-    upsampling = 0
+    whole = multiply_adds(model, partial(model.forward, data_samples=[sample], mode='tensor'),
+                          torch.rand(1, 3, *low))
+    images, head = 255 * torch.rand(1, 3, *size), getattr(model, 'decode_head', None)
     if isinstance(head, GuidedHead):
         logits = torch.rand(1, head.out_channels, *low)
-        upsampling = multiply_adds(head.upsampling, partial(head.upsampling, logits),
-                                   torch.rand(1, 3, *size) * 255)
+        upsampling = multiply_adds(head.upsampling, partial(head.upsampling, logits), images)
         whole += upsampling
     own = preprocessor.resizer
     count = [sum(p.numel() for p in module.parameters()) for module in (model, own)]
     cells = [name, f'{low[0]}×{low[1]}', f'{count[0] - count[1]:,}', f'{whole / 1e9:.2f} G']
     for resizer in (own, DownsizeNetV2()):
-        resizing = multiply_adds(
-            resizer, partial(resizer, size=low), torch.rand(1, 3, *size) * 255)
+        resizing = multiply_adds(resizer, partial(resizer, size=low), images)
         cells += [f'{(whole + resizing) / 1e9:.2f} G', f'{resizing / whole:.1%}']
     rows = [cells]
     if isinstance(head, GuidedHead):

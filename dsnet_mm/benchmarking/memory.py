@@ -1,4 +1,4 @@
-"""Peak memory of a call."""
+"""Peak memory and multiply-adds of a call."""
 import ctypes
 import gc
 import re
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 
-def peak_mb(function: Callable[[], torch.Tensor], device: torch.device) -> float | None:
-    """Peak memory of a call in MB (10**6 bytes), less its result and the memory in use before.
+def peak_mb(function: Callable[[], Tensor], device: torch.device) -> float | None:
+    """Peak memory of a call in MB (10**6 bytes), without its result and the memory in use before.
 
-    On a GPU, PyTorch's allocator counts; on the CPU, Linux counts the whole process.
-
-    Returns:
-        float | None: Megabytes, or None on a CPU under another system.
+    On a GPU, PyTorch's allocator counts; on the CPU, Linux counts the whole process, and another
+    system nothing: None.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize()
@@ -38,3 +38,11 @@ def peak_mb(function: Callable[[], torch.Tensor], device: torch.device) -> float
 def _status(name: str) -> int:
     [kilobytes] = re.findall(rf'{name}:\s+(\d+) kB', Path('/proc/self/status').read_text())
     return 1024 * int(kilobytes)
+
+
+def billion_multiply_adds(function: Callable[..., Tensor], *inputs: Tensor) -> float:
+    """Billions of multiply-adds of convolutions and matrix products in a call."""
+    # PyTorch counts nothing in inference mode, nor for tensors made in it.
+    with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        function(*(tensor.clone() for tensor in inputs))
+    return counter.get_total_flops() / 2e9

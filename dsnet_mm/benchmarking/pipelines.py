@@ -1,4 +1,4 @@
-"""Whole models behind bilinear and learned resizers: our Table 9."""
+"""Whole models behind bilinear and learned resizers, as in Table 9 of the paper."""
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,8 +19,7 @@ from torch import nn
 
 NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4', 'downsizenet-v2')
 MODES = ('forward', 'train')
-# Batch normalisation needs more than one value per channel in training.
-TRAIN_BATCH = 2
+TRAIN_BATCH = 2  # batch normalisation needs more than one value per channel
 
 Models = dict[str, tuple[str | Path, tuple[int, int]]]
 
@@ -32,24 +31,11 @@ def measurements(models: Models, rounds: int) -> int:
 
 def measure(models: Models, rounds: int, threads: int, device: torch.device,
             done: Callable[[], None]) -> Iterator[list[dict]]:
-    """Times each model behind each resizer.
+    """Times each model, by name its config and the input image's size, behind each resizer.
 
-    ``forward`` is preprocessing and the network's forward pass, without decoding and suppression,
-    whose time depends on the weights. ``train`` is a whole step of training.
-
-    Args:
-        models (dict[str, tuple[str | Path, tuple[int, int]]]): Name, config, and height and width
-            of an image before it is resized.
-        rounds (int): Measurements of each.
-        threads (int): CPU threads.
-        device (torch.device): Where to compute.
-        done (Callable): Called after each measurement.
-
-    Yields:
-        list[dict]: A row for each resizer of one model and mode; the time is that of one image.
-
-    Raises:
-        ValueError: If a model has no resizer.
+    Mode ``forward`` is preprocessing and the network's forward pass, without decoding and
+    suppression, whose time depends on the weights; ``train`` is a whole training step. A list
+    yielded has the rows of one model and mode; their time is that of one image.
     """
     torch.set_num_threads(threads)
     for name, (path, size) in models.items():
@@ -75,8 +61,7 @@ def _forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
 def _train(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
     model.train()
     model.data_preprocessor.resizer = resizer
-    # Too small a step to change what the next call computes.
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-12)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-12)  # practically no change
     model.train_step(copy.deepcopy(batch), OptimWrapper(optimizer))
 
 
@@ -90,8 +75,8 @@ def _batch(scope: str | None, size: tuple[int, int], number: int) -> dict:
         images.append(torch.randint(256, (3, *size), dtype=torch.uint8, generator=generator))
         if scope == 'mmdet':
             sample = DetDataSample(metainfo=meta)
-            whole = torch.tensor([width, height])
-            corner, extent = torch.rand(2, 3, 2, generator=generator) * whole
+            corner, extent = torch.rand(2, 3, 2, generator=generator) * torch.tensor(
+                [width, height])
             boxes = torch.cat([corner / 2, corner / 2 + 20 + extent / 3], dim=1)
             sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.arange(3))
         else:

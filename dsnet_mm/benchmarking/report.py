@@ -2,6 +2,7 @@
 from matplotlib.figure import Figure
 
 BILINEAR = 'bilinear'
+Table = tuple[list[str], list[list[str]]]  # header and lines, cell by cell
 
 
 def groups(rows: list[dict]) -> dict[str, list[dict]]:
@@ -24,45 +25,39 @@ def ratio(row: dict, group: list[dict]) -> float:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table of a benchmark."""
+    """The table of a benchmark's rows."""
     if 'file' in rows[0]:
-        return _files_table(rows)
-    return _resizers_table(rows) if 'in' in rows[0] else _pipelines_table(rows)
+        header, lines = _files_table(rows)
+    else:
+        header, lines = _resizers_table(rows) if 'in' in rows[0] else _pipelines_table(rows)
+    return '\n'.join([f'| {" | ".join(header)} |', '|---' * len(header) + '|',
+                      *(f'| {" | ".join(line)} |' for line in lines)])
 
 
-def _resizers_table(rows: list[dict]) -> str:
-    lines = ['| pixels | resizer | ms (quartiles) | × bilinear | ns per output pixel '
-             '| peak memory, MB | multiply-adds |', '|---|---|---|---|---|---|---|']
-    for name, group in groups(rows).items():
-        for row in group:
-            peak = '–' if row['peak_mb'] is None else f'{row["peak_mb"]:.0f}'
-            pixels = row['out'][0] * row['out'][1]
-            lines.append(
-                f'| {name} | {row["resizer"]} | {_time(row)} | {ratio(row, group):.1f} '
-                f'| {1e6 * row["ms"] / pixels:.0f} | {peak} | {row["gmacs"]:.2f} G |')
-    return '\n'.join(lines)
+def _resizers_table(rows: list[dict]) -> Table:
+    header = ['pixels', 'resizer', 'ms (quartiles)', '× bilinear', 'ns per output pixel',
+              'peak memory, MB', 'multiply-adds']
+    return header, [
+        [name, row['resizer'], _time(row), f'{ratio(row, group):.1f}',
+         f'{1e6 * row["ms"] / (row["out"][0] * row["out"][1]):.0f}',
+         '–' if row['peak_mb'] is None else f'{row["peak_mb"]:.0f}', f'{row["gmacs"]:.2f} G']
+        for name, group in groups(rows).items() for row in group]
 
 
-def _pipelines_table(rows: list[dict]) -> str:
-    names = list(dict.fromkeys(row['resizer'] for row in rows))
-    lines = ['| ms per image (quartiles) | ' + ' | '.join(names) + ' |',
-             '|---' * (len(names) + 1) + '|']
-    for name, group in groups(rows).items():
-        cells = [_time(row) + ('' if row['resizer'] == BILINEAR
-                               else f', {ratio(row, group) - 1:+.1%}') for row in group]
-        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+def _pipelines_table(rows: list[dict]) -> Table:
+    names = dict.fromkeys(row['resizer'] for row in rows)
+    return ['ms per image (quartiles)', *names], [
+        [name, *(_time(row) + ('' if row['resizer'] == BILINEAR
+                               else f', {ratio(row, group) - 1:+.1%}') for row in group)]
+        for name, group in groups(rows).items()]
 
 
-def _files_table(rows: list[dict]) -> str:
-    runtimes = list(groups(rows))
+def _files_table(rows: list[dict]) -> Table:
+    runtimes = groups(rows)
     times = {(row['file'], row['runtime']): _time(row) for row in rows}
-    lines = [f'| ms per image (quartiles) | {" | ".join(runtimes)} |',
-             '|---' * (len(runtimes) + 1) + '|']
-    for file in dict.fromkeys(row['file'] for row in rows):
-        cells = [times.get((file, runtime), '') for runtime in runtimes]
-        lines.append(f'| {" | ".join([file, *cells])} |')
-    return '\n'.join(lines)
+    return ['ms per image (quartiles)', *runtimes], [
+        [file, *(times.get((file, runtime), '') for runtime in runtimes)]
+        for file in dict.fromkeys(row['file'] for row in rows)]
 
 
 def _time(row: dict) -> str:
@@ -71,15 +66,13 @@ def _time(row: dict) -> str:
 
 
 def plot(rows: list[dict]) -> Figure:
-    """Horizontal bars: milliseconds of resizers and files, percent that resizers add to
-    pipelines."""
+    """Horizontal bars: latency of resizers and files, added latency of resizers in pipelines."""
     found = groups(rows)
     alone, added = 'in' in rows[0], 'pipeline' in rows[0]
-    columns = 2
-    lines = -(-len(found) // columns)
+    lines = -(-len(found) // 2)
     figure = Figure(figsize=(10, 0.6 + lines * (0.45 + 0.22 * max(map(len, found.values())))),
                     layout='constrained')
-    axes = figure.subplots(lines, columns, squeeze=False).flatten()
+    axes = figure.subplots(lines, 2, squeeze=False).flatten()
     for axis, (name, group) in zip(axes, found.items()):
         shown = [row for row in group if not added or row['resizer'] != BILINEAR]
         labels = [row.get('resizer') or row['file'] for row in shown]
@@ -96,6 +89,6 @@ def plot(rows: list[dict]) -> Figure:
         axis.margins(x=0.15)
     for axis in axes[len(found):]:
         axis.set_visible(False)
-    figure.supxlabel('percent of the time behind bilinear interpolation that is added' if added
-                     else 'milliseconds' + ' (logarithmic)' * alone, fontsize=9)
+    figure.supxlabel('added latency, % of that with bilinear interpolation' if added
+                     else 'latency, ms' + ' (logarithmic)' * alone, fontsize=9)
     return figure

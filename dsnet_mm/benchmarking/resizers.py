@@ -1,29 +1,28 @@
-"""Resizers alone: time, memory and multiply-adds."""
+"""Resizers alone: latency, memory and multiply-adds."""
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from dsnet_mm.benchmarking.memory import peak_mb
+from dsnet_mm.benchmarking.memory import billion_multiply_adds, peak_mb
 from dsnet_mm.benchmarking.timing import interleaved, quartiles
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.variants import VARIANTS
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 RESIZERS: dict[str, dict] = {
     **{name: VARIANTS[name] for name in ('bilinear', 'antialias', 'area', 'bicubic')},
     **{f'downsizenet-{n}': dict(type='DownsizeNet', num_convs=n) for n in (2, 3, 4)},
     **{name: VARIANTS[name] for name in ('downsizenet-v2', 'muller', 'talebi-milanfar')},
 }
-# The paper's description, layer by layer on the whole image.
+# The reference implementation: the paper's layers, one by one on the whole image.
 PLAIN = 'downsizenet-2, plain'
-# A small image that is resized again and again stays in the cache; between larger ones it does not.
+# Timed in turns with the largest images, so that its own is not in the cache any more.
 BETWEEN = 'downsizenet-2, between the largest'
 
-# Sizes of input and output, and the resizers to compare there.
 EVERY = (*RESIZERS, PLAIN)
-# Cases in one list are measured in turns, as the speed of a machine changes within minutes.
+# Input size, output size and names. Cases in one list are timed in turns, as the speed of a
+# machine changes within minutes.
 QUICK = [
     [((300, 300), (160, 160), EVERY)],
     [((768, 768), (230, 230), EVERY)],
@@ -32,7 +31,7 @@ QUICK = [
 CASES = [
     *QUICK,
     [((2160, 3840), (720, 1280), EVERY)],
-    # The first one's ratio.
+    # The ratio of the first case.
     [((4320, 7680), (2304, 4096), ('bilinear', 'antialias', 'downsizenet-2')),
      ((300, 300), (160, 160), (BETWEEN, ))],
 ]
@@ -47,18 +46,7 @@ def measurements(quick: bool, rounds: int) -> int:
 @torch.inference_mode()
 def measure(quick: bool, rounds: int, threads: int, device: torch.device,
             done: Callable[[], None]) -> Iterator[list[dict]]:
-    """Measures each resizer at each size.
-
-    Args:
-        quick (bool): Leave out the largest images.
-        rounds (int): Measurements of each.
-        threads (int): CPU threads.
-        device (torch.device): Where to compute.
-        done (Callable): Called after each measurement.
-
-    Yields:
-        list[dict]: A row for each resizer and size.
-    """
+    """Yields lists with a row for each resizer and size; ``quick`` leaves out the largest."""
     torch.set_num_threads(threads)
     modules = {name: build_resizer(cfg).to(device).eval() for name, cfg in RESIZERS.items()}
     warm_up = torch.rand(1, 3, 64, 64, device=device)
@@ -86,9 +74,6 @@ def _function(modules: dict[str, Any], name: str) -> Callable[..., torch.Tensor]
 
 def _multiply_adds(modules: dict[str, Any], name: str, size_in: tuple[int, int],
                    size_out: tuple[int, int]) -> float:
-    """Billions of multiply-adds of convolutions and matrix products."""
-    # PyTorch counts nothing in inference mode.
-    with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        images = torch.rand(1, 3, *size_in, device=next(modules['muller'].parameters()).device)
-        _function(modules, name)(images, size_out)
-    return counter.get_total_flops() / 2e9
+    function = _function(modules, name)
+    images = torch.rand(1, 3, *size_in, device=next(modules['muller'].parameters()).device)
+    return billion_multiply_adds(lambda images: function(images, size_out), images)

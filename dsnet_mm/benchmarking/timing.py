@@ -1,4 +1,4 @@
-"""Timing functions in turns, so that a disturbance of the machine affects all of them alike."""
+"""Timing functions in turns, so that other load on the machine affects all of them alike."""
 from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
@@ -7,27 +7,20 @@ from torch.utils.benchmark import Timer
 
 Key = TypeVar('Key', bound=Hashable)
 
-# Seconds of a measurement at least: shorter functions are repeated.
-SHORTEST = 0.02
+SHORTEST = 0.02  # seconds of a measurement: shorter functions are repeated
 
 
 def interleaved(functions: Mapping[Key, Callable[[], object]], rounds: int, threads: int,
                 done: Callable[[], None] = lambda: None) -> dict[Key, list[float]]:
-    """Times each function in each round; the order is rotated from round to round.
+    """Times each function in each round, and returns the milliseconds of each round by function.
 
-    Args:
-        functions (Mapping): Functions without arguments, by name or another key.
-        rounds (int): Measurements of each.
-        threads (int): CPU threads of PyTorch.
-        done (Callable): Called after the warm-up of each function and after each measurement.
-
-    Returns:
-        dict: Milliseconds of each round, by function.
+    The order rotates from round to round. ``done`` is called after the warm-up of each function and
+    after each measurement; ``threads`` are PyTorch's on the CPU.
     """
     timers, numbers = {}, {}
     for name, function in functions.items():
         timers[name] = Timer('f()', globals={'f': function}, num_threads=threads)
-        seconds = timers[name].timeit(1).mean  # which warms up by itself, here and below
+        seconds = timers[name].timeit(1).mean  # timeit() warms up by itself
         done()
         numbers[name] = max(1, round(SHORTEST / seconds))
     times: dict[Key, list[float]] = {name: [] for name in functions}
@@ -41,6 +34,6 @@ def interleaved(functions: Mapping[Key, Callable[[], object]], rounds: int, thre
 
 
 def quartiles(times: list[float]) -> dict[str, float]:
-    """Median and quartiles of times, for a row."""
+    """Median and quartiles of times, in the columns of a row."""
     q1, median, q3 = (round(float(ms), 4) for ms in np.percentile(times, [25, 50, 75]))
     return dict(ms=median, q1=q1, q3=q3)

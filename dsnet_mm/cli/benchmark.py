@@ -1,7 +1,7 @@
-"""Times resizers, alone or in front of the paper's pipelines or a config's model, upsampling, and
-exported files, in turns.
+"""Times resizers alone, in front of the paper's pipelines or of a config's model, guided
+upsampling, or exported files, in turns.
 
-Prints Markdown and writes it, a plot and, if asked for, the numbers as JSON.
+Prints a table, and writes it as Markdown, a plot and, with --json, the numbers.
 """
 import argparse
 import json
@@ -23,28 +23,28 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         'dsnet-mm benchmark', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('what', choices=['resizers', 'pipelines', 'upsampling', 'files'],
-                        help='resizers alone, or in front of the pipelines; upsampling: the way '
-                        'back up, from small logits to labels; files: of "dsnet-mm export deploy", '
-                        'in onnxruntime and, where it is installed, OpenVINO')
+                        help='resizers alone, or in front of the pipelines; upsampling: from '
+                        'logits at low resolution to labels; files: of "dsnet-mm export deploy", '
+                        'in onnxruntime and, if it is installed, OpenVINO')
     parser.add_argument('files', nargs='*', type=Path, metavar='model.onnx')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 (default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=11,
-                        help='measurements of each resizer (default: %(default)s)')
+                        help='measurements of each (default: %(default)s)')
     parser.add_argument('--quick', action='store_true',
                         help='three rounds; resizers without the largest images')
     parser.add_argument('--pipelines', nargs='+', choices=PIPELINES, default=list(PIPELINES),
                         metavar='NAME', help=f'some of {", ".join(PIPELINES)} (default: all)')
     parser.add_argument('--config', help='with pipelines: the model of this config, which has a '
-                        "Downsize... preprocessor, instead of the paper's")
+                        "Downsize... preprocessor, instead of the paper's models")
     parser.add_argument('--size', nargs=2, type=int, default=(300, 300), metavar=('H', 'W'),
-                        help='with --config: of the image before it is resized (default: 300 300)')
+                        help='with --config: size of the input image (default: 300 300)')
     parser.add_argument('--images', type=Path, metavar='DIR',
-                        help='with files: eight images of this folder are timed')
+                        help='with files: time them on eight images of this folder')
     parser.add_argument('--pytorch', nargs=2, action='append', default=[],
-                        metavar=('CONFIG', 'CHECKPOINT'), help='with files: time this model in '
-                        'PyTorch as well; may be given several times')
+                        metavar=('CONFIG', 'CHECKPOINT'), help='with files: also time this model '
+                        'in PyTorch; may be given several times')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the rows there')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), metavar='DIR',
                         help='folder for Markdown and plot (default: %(default)s)')
@@ -55,11 +55,11 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f'--device {args.device}: PyTorch finds no GPU')
     if args.what == 'files':
         if not args.files or args.images is None or args.device != 'cpu':
-            parser.error('files need their names and --images DIR, and run on the CPU')
+            parser.error('mode `files` needs paths of files and --images DIR, and runs on the CPU')
     elif args.files or args.images or args.pytorch:
-        parser.error(f'only files have names, --images and --pytorch, {args.what} have not')
+        parser.error(f'paths of files, --images and --pytorch need mode `files`, got {args.what}')
     if args.config is not None and args.what != 'pipelines':
-        parser.error(f'--config goes with pipelines, not with {args.what}')
+        parser.error(f'--config needs mode `pipelines`, got {args.what}')
     if min(args.size) < 1:
         parser.error(f'--size must be positive, got {args.size}')
     if args.quick:
@@ -68,7 +68,6 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def write(args: argparse.Namespace, rows: list[dict], text: str) -> None:
-    """Writes Markdown, plot and JSON."""
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f'{args.what}.md').write_text(text, encoding='utf-8')
     report.plot(rows).savefig(args.out / f'{args.what}.png', dpi=130)
@@ -111,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
             task = progress.add_task(f'Timing {args.what}', total=total)
             for group in measure(lambda: progress.advance(task)):
                 rows += group
-                # After each group, so that an interruption loses little.
+                # After each group, so that an interruption loses only one.
                 text = (f'Median of {args.rounds} rounds in turns; {machine}; '
                         f'PyTorch {torch.__version__}.\n\n{report.markdown(rows)}\n')
                 write(args, rows, text)

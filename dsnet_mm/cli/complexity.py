@@ -1,9 +1,10 @@
-"""Prints the parameters and multiply-adds of models at their low resolution, as Markdown.
+"""Prints the parameters and multiply-adds of models at the size of their resized images, as
+Markdown.
 
 Multiply-adds are what mmengine's analysis counts for one image: convolutions, matrix products,
-normalisation, pooling and upsampling. A second stage is counted on as many proposals as it has at
-test; anchors, decoding and suppression are not counted. The upsampling of a GuidedHead belongs to
-the model. The config's resizer is counted apart, and so is DownsizeNetV2 in its place.
+normalisation, pooling and upsampling, with the number of proposals at test for a second stage, and
+without anchors, decoding and suppression. The upsampling of a GuidedHead belongs to the model. The
+multiply-adds of the config's resizer, and of DownsizeNetV2 in its place, are counted separately.
 """
 import argparse
 import logging
@@ -19,10 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='?', help='default: the seven pipelines of the paper')
     parser.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'),
-                        help='size of the image before it is resized (default: 300 300)')
+                        help='size of the input image (default: 300 300)')
     args = parser.parse_args(arguments)
     if args.size and not args.config:
-        parser.error('--size goes with a config: the seven pipelines have sizes of their own')
+        parser.error('--size needs a config: the seven pipelines have their own sizes')
     logging.disable(logging.WARNING)
     print('| pipeline | at | parameters | multiply-adds | with its resizer | more '
           '| with DownsizeNetV2 | more |\n|---|---|---|---|---|---|---|---|')

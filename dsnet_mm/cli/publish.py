@@ -1,7 +1,7 @@
-"""Takes the trained resizer out of a model's checkpoint: a safetensors file of a few kilobytes.
+"""Saves the trained resizer of a model's checkpoint as a safetensors file of a few kilobytes.
 
-``DownsizeNet.from_pretrained(FILE)`` (or ``DownsizeNetV2``) builds it again, and so does
-``resizer=dict(weights=FILE)`` in any config. With ``--upsampling`` it is that of a guided head:
+``DownsizeNetV2.from_pretrained(FILE)`` (or ``DownsizeNet``) builds it again, and so does
+``resizer=dict(weights=FILE)`` in any config. With ``--upsampling`` it saves that of a guided head:
 ``GuidedUpsampling.from_pretrained(FILE)``, ``decode_head=dict(upsampling=dict(weights=FILE))``.
 """
 import argparse
@@ -34,19 +34,13 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def publish(args: argparse.Namespace) -> None:
-    """Writes the file of the resizer, or of the upsampling.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If it holds another one than the config, or one that is not published.
-    """
+    """Writes the file of the resizer, or of the upsampling."""
     cfg = load_config(args.config, args.cfg_options)
     net: nn.Module
     if args.upsampling:
         head = cfg.model.get('decode_head')
         if not is_guided(head, scope_of(cfg)):
-            raise ValueError(f'{args.config} has no guided head, whose upsampling could be '
-                             'published')
+            raise ValueError(f'{args.config} has no guided head with an upsampling to publish')
         config = head.get('upsampling') or {}
         net = load_upsampling(head, args.checkpoint)
     else:
@@ -55,15 +49,11 @@ def publish(args: argparse.Namespace) -> None:
         if not isinstance(net, ConvexResizer):
             raise ValueError(f'{args.config} has a {type(net).__name__}: only a DownsizeNet or '
                              'DownsizeNetV2 is published')
+    network_arguments = {key: value for key, value in pretrained.complete(config).items()
+                         if key not in ('type', 'init_cfg', 'weights')}
     # safetensors' own save_file() would make a file that nobody else may read.
     with atomic_write(args.out) as unfinished:
-        unfinished.write_bytes(pretrained.to_bytes(net, network_arguments(config)))
-
-
-def network_arguments(resizer: dict) -> dict:
-    """The arguments of the network in a resizer's config, with those of its trained weights."""
-    return {key: value for key, value in pretrained.complete(resizer).items()
-            if key not in ('type', 'init_cfg', 'weights')}
+        unfinished.write_bytes(pretrained.to_bytes(net, network_arguments))
 
 
 def main(arguments: list[str] | None = None) -> int:

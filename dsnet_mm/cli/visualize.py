@@ -1,11 +1,11 @@
 """Draws what resizers do to images: one page an image.
 
-A page shows the image as the resizers get it from the config's test pipeline, the small images, a
-magnified part of each, and for every learned resizer with coefficients three maps of them: which
-neighbour weighs most, their entropy (0: one alone counts, 1: all alike), and their total variation
-distance to the prior, the weights of an untrained network. If the config has a guided head, the
-same maps of each checkpoint show which of nine small pixels each large one takes from on the way
-back up. Numbers along the axes are pixels of the original image.
+A page shows the input image as the config's test pipeline makes it, the resized images, a magnified
+part of each, and three maps of the coefficients of each learned resizer that has them: the
+neighbour with the largest coefficient, their entropy (0: one neighbour is copied, 1: all are
+averaged), and their total variation distance to the prior, the coefficients of an untrained
+network. If the config has a guided head, the same maps of each checkpoint show the coefficients of
+guided upsampling. Numbers along the axes are pixels of the image file.
 """
 import argparse
 from pathlib import Path
@@ -27,19 +27,19 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         'dsnet-mm visualize', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='a path, or mmdet::... or mmseg::... for one of theirs')
-    parser.add_argument('checkpoints', nargs='*', metavar='CHECKPOINT',
+    parser.add_argument('config', help='a path, or mmdet::... or mmseg::...')
+    parser.add_argument('checkpoints', nargs='*', type=parse_checkpoint, metavar='CHECKPOINT',
                         help='trained models of the config, as PATH or NAME=PATH: each is a '
                         'variant')
     parser.add_argument('--images', nargs='+', type=Path, required=True)
-    parser.add_argument('--variants', '--arms', nargs='*', default=['bilinear'], metavar='VARIANT',
+    parser.add_argument('--variants', nargs='*', default=['bilinear'], metavar='VARIANT',
                         help='further resizers, untrained: names as in "dsnet-mm compare", or '
                         '"NAME={\'type\': ...}" (default: bilinear)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/visualize'),
                         help='folder for the pages, <name of the image>.png')
     parser.add_argument('--crop', nargs=4, type=int, metavar=('X', 'Y', 'W', 'H'),
-                        help='what to magnify, in pixels of the original image (default: where '
-                        'the variants differ most)')
+                        help='what to magnify, in pixels of the image file (default: where the '
+                        'variants differ most)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings to override')
     args = parser.parse_args(arguments)
@@ -55,12 +55,13 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def build_preprocessor(cfg: Config, name: str) -> DownsizeMixin:
-    """Builds the preprocessor of a config.
+def parse_checkpoint(text: str) -> tuple[str, str]:
+    """Reads ``PATH`` or ``NAME=PATH`` as a name and a path."""
+    name, equals, path = text.partition('=')
+    return (name, path) if equals else (Path(text).stem, text)
 
-    Raises:
-        ValueError: If it has no resizer.
-    """
+
+def build_preprocessor(cfg: Config, name: str) -> DownsizeMixin:
     preprocessor = build_model(cfg, cfg.model.get('data_preprocessor'))
     if not isinstance(preprocessor, DownsizeMixin):
         raise ValueError(
@@ -71,17 +72,10 @@ def build_preprocessor(cfg: Config, name: str) -> DownsizeMixin:
 
 
 def build_resizers(args: argparse.Namespace, cfg: Config) -> dict[str, nn.Module]:
-    """Builds the resizers by name: untrained ones, then those of the checkpoints.
-
-    Raises:
-        FileNotFoundError: If a checkpoint is missing.
-        ValueError: If two have the same name, or a checkpoint holds another resizer.
-    """
-    own = cfg.model.data_preprocessor.get('resizer') or {}
-    resizers = [(name, build_resizer(config)) for name, config in args.variants]
-    for text in args.checkpoints:
-        name, named, path = text.partition('=')
-        resizers.append((name if named else Path(text).stem, load_resizer(own, path or text)))
+    """The resizers by name: untrained ones, then those of the checkpoints."""
+    config = cfg.model.data_preprocessor.get('resizer') or {}
+    resizers = [*((name, build_resizer(own)) for name, own in args.variants),
+                *((name, load_resizer(config, path)) for name, path in args.checkpoints)]
     names = [name for name, _ in resizers]
     if not resizers or len(set(names)) < len(names):
         raise ValueError(f'the variants need different names, got {names}: give checkpoints as '
@@ -90,21 +84,14 @@ def build_resizers(args: argparse.Namespace, cfg: Config) -> dict[str, nn.Module
 
 
 def load_upsamplings(args: argparse.Namespace, cfg: Config) -> dict[str, GuidedUpsampling]:
-    """Loads the upsampling of each checkpoint, by name; empty if the config has no guided head.
-
-    Raises:
-        ValueError: If a checkpoint holds another upsampling.
-    """
+    """The upsampling of each checkpoint, by name; empty if the config has no guided head."""
     head = cfg.model.get('decode_head')
     if not is_guided(head, scope_of(cfg)):
         return {}
-    pairs = [text.partition('=') for text in args.checkpoints]
-    return {name if named else Path(name).stem: load_upsampling(head, path or name)
-            for name, named, path in pairs}
+    return {name: load_upsampling(head, path) for name, path in args.checkpoints}
 
 
 def draw_pages(args: argparse.Namespace) -> None:
-    """Writes a page for each image."""
     torch.manual_seed(0)  # untrained variants look the same every time
     cfg = load_config(args.config, args.cfg_options)
     preprocessor = build_preprocessor(cfg, args.config)
@@ -113,11 +100,11 @@ def draw_pages(args: argparse.Namespace) -> None:
     pipeline = build_pipeline(cfg)
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.images:
-        large = load_image(path, pipeline)
+        source = load_image(path, pipeline)
         if args.crop:
-            check_crop(args.crop, large, path)
+            check_crop(args.crop, source, path)
         page = args.out / f'{path.stem}.png'
-        draw_page(preprocessor, resizers, upsamplings, large, args.crop).savefig(page, dpi=120)
+        draw_page(preprocessor, resizers, upsamplings, source, args.crop).savefig(page, dpi=120)
         print(page)
 
 

@@ -27,13 +27,8 @@ def install() -> None:
 
 
 def install_ops() -> bool:
-    """Replaces ``mmcv._ext`` by torchvision's operators if mmcv has none compiled.
-
-    mmcv itself is not imported.
-
-    Returns:
-        bool: Whether mmcv's operators now run on torchvision.
-    """
+    """Replaces ``mmcv._ext`` by torchvision's operators if mmcv has none compiled, and returns
+    whether mmcv's operators now run on torchvision; does not import mmcv."""
     if NAME in sys.modules:
         return isinstance(sys.modules[NAME], OpsOnTorchvision)
     mmcv = find_spec('mmcv')

@@ -1,6 +1,7 @@
 """A stand-in for the compiled module ``mmcv._ext``."""
 import importlib
 from collections.abc import Callable
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
@@ -21,16 +22,13 @@ class OpsOnTorchvision(ModuleType):
         if name.startswith('__'):
             raise AttributeError(f'module {NAME!r} has no attribute {name!r}')
         # At the first use only, as `import dsnet_mm` must not import torchvision.
-        op = getattr(importlib.import_module('dsnet_mm.compat.ops'), name, None) or _missing(name)
+        ops = importlib.import_module('dsnet_mm.compat.ops')
+        op = getattr(ops, name, None) or partial(_not_compiled, name)
         setattr(self, name, op)
         return op
 
 
-def _missing(name: str) -> Callable:
-
-    def op(*args: Any, **kwargs: Any) -> NoReturn:
-        raise NotImplementedError(
-            f'the mmcv operator {name!r} is not compiled here, and torchvision has no counterpart: '
-            'install an mmcv with compiled operators, or use a model that does not need it')
-
-    return op
+def _not_compiled(name: str, *args: Any, **kwargs: Any) -> NoReturn:
+    raise NotImplementedError(
+        f'the mmcv operator {name!r} is not compiled here, and torchvision has no counterpart: '
+        'install an mmcv with compiled operators, or use a model that does not need it')

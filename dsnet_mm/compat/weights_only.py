@@ -161,11 +161,7 @@ def load_from_url(url: str, model_dir: str | None = None, map_location: Any = No
 
 
 def check_data(value: Any, path: str) -> None:
-    """Checks that a value at some path in a checkpoint can be loaded again.
-
-    Raises:
-        TypeError: If it holds an object that is not data.
-    """
+    """Raises TypeError if a value at this path in a checkpoint could not be loaded again."""
     if type(value) in (torch.Tensor, torch.nn.Parameter, str, int, float, bool, type(None)):
         return
     if type(value) in (dict, collections.OrderedDict, ConfigDict):

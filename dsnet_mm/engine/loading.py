@@ -19,13 +19,10 @@ from torch import Tensor, nn
 
 
 def load_model(cfg: Config, path: str) -> BaseModel:
-    """Builds a config's model with the weights of a checkpoint, on the CPU.
+    """Builds a config's model with the weights of a checkpoint, on the CPU; OSError without one,
+    ValueError if it is damaged or of another model.
 
     As with mmdet's ``init_detector`` its ``dataset_meta`` is that of the checkpoint, or None.
-
-    Raises:
-        OSError: If there is no such checkpoint.
-        ValueError: If it is damaged, or that of another model.
     """
     check_file(path)
     model = revert_sync_batchnorm(build_model(cfg))

@@ -1,4 +1,4 @@
-"""Pictures of what a resizer does, after and during training."""
+"""Pictures of what a resizer does, during and after training."""
 from dsnet_mm.visualization.hook import DownsizeVisualizationHook
 from dsnet_mm.visualization.maps import (
     COLORMAPS,

@@ -4,12 +4,10 @@ from typing import Any
 from dsnet_mm.engine.hooks import unwrapped
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
-from dsnet_mm.resizers import ConvexResizer
-from dsnet_mm.resizers.ops.size import size_of
-from dsnet_mm.visualization.maps import COLORMAPS, coefficient_maps, image_to_rgb, map_to_rgb
+from dsnet_mm.resizers.ops.size import check_positive
+from dsnet_mm.visualization.maps import COLORMAPS, image_to_rgb, map_to_rgb, resize
 
 import numpy as np
-import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -18,37 +16,29 @@ from torch import Tensor
 
 @HOOKS.register_module()
 class DownsizeVisualizationHook(Hook):
-    """Shows during training what the resizer does to the first images of the validation set.
-
-    ::
+    """Shows during training what the resizer does to the first images of the validation set::
 
         custom_hooks = [dict(type='dsnet_mm.DownsizeVisualizationHook', interval=5)]
 
-    The visualizer's backends (files, TensorBoard, ...) get ``resizer_<i>_small``, the small image,
-    and for a ``ConvexResizer`` ``resizer_<i>_argmax``, ``_entropy`` and ``_distance``, the maps of
-    :func:`coefficient_maps` in fixed colours, dark for 0, so that steps compare.
+    The visualizer's backends (files, TensorBoard, ...) get ``resizer_<i>_small``, the resized
+    image, and for a ``ConvexResizer`` ``resizer_<i>_argmax``, ``_entropy`` and ``_distance``, the
+    maps of :func:`coefficient_maps`. Colours are the same at all steps, dark for 0.
 
     Args:
-        interval (int): Epochs or iterations from one showing to the next, at least: the first
-            validation is shown, and then each that is this far from the last one shown.
-        by_epoch (bool): Count epochs; ``False`` counts iterations, which an
-            ``IterBasedTrainLoop`` needs.
+        interval (int): Least number of epochs or iterations between two validations that are
+            shown; the first one is.
+        by_epoch (bool): Count epochs, or iterations, as an ``IterBasedTrainLoop`` needs.
         num_images (int): How many images to show.
         channel_order (str): ``'bgr'``, as mmcv loads images, or ``'rgb'``.
 
     Raises:
-        ValueError: If an argument is out of range, if the model's preprocessor has no resizer, or
-            if epochs are to be counted in a training that has none.
+        ValueError: If an argument is out of range, the model's preprocessor has no resizer, or
+            epochs are to be counted in an ``IterBasedTrainLoop``.
     """
 
-    def __init__(self,
-                 interval: int = 1,
-                 by_epoch: bool = True,
-                 num_images: int = 1,
+    def __init__(self, interval: int = 1, by_epoch: bool = True, num_images: int = 1,
                  channel_order: str = 'bgr') -> None:
-        for name, value in (('interval', interval), ('num_images', num_images)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f'{name} must be a positive integer, got {value!r}')
+        check_positive(interval=interval, num_images=num_images)
         if channel_order not in ('bgr', 'rgb'):
             raise ValueError(f"channel_order must be 'bgr' or 'rgb', got {channel_order!r}")
         self.interval = interval
@@ -74,11 +64,7 @@ class DownsizeVisualizationHook(Hook):
             self._next = self._step(runner) + self.interval
 
     @master_only
-    @torch.no_grad()
-    def after_val_iter(self,
-                       runner: Runner,
-                       batch_idx: int,
-                       data_batch: Any = None,
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                        outputs: list | None = None) -> None:
         for image in data_batch['inputs'][:self._left]:
             prefix = f'resizer_{self.num_images - self._left}'
@@ -90,16 +76,11 @@ class DownsizeVisualizationHook(Hook):
         return runner.epoch if self.by_epoch else runner.iter
 
     def _pictures(self, preprocessor: DownsizeMixin, image: Tensor) -> dict[str, np.ndarray]:
-        image = preprocessor.cast_data(image)
-        [small] = preprocessor.resize([image])
-        pictures = dict(small=image_to_rgb(small, self.channel_order))
-        net = preprocessor.resizer
-        if isinstance(net, ConvexResizer):
-            images, size = image[None].to(small.dtype), size_of(small)
-            highest = dict(argmax=len(net.prior(images, size)) - 1)
-            for name, values in coefficient_maps(net, images, size).items():
-                pictures[name] = map_to_rgb(values[0], COLORMAPS[name], highest.get(name, 1))
-        return pictures
+        resized = resize(preprocessor, preprocessor.cast_data(image))
+        highest = dict(argmax=resized.neighbours - 1, entropy=1, distance=1)
+        return dict(small=image_to_rgb(resized.image, self.channel_order),
+                    **{name: map_to_rgb(values, COLORMAPS[name], highest[name])
+                       for name, values in resized.maps.items()})
 
 
 def _preprocessor(runner: Runner) -> DownsizeMixin:

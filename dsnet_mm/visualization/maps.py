@@ -1,8 +1,10 @@
 """Images and maps of learned coefficients as RGB pictures."""
 import math
+from typing import NamedTuple
 
+from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import ConvexResizer, GuidedUpsampling
-from dsnet_mm.resizers.ops.size import Size
+from dsnet_mm.resizers.ops.size import Size, size_of
 
 import matplotlib
 import numpy as np
@@ -12,45 +14,50 @@ from torch import Tensor
 COLORMAPS = {'argmax': 'turbo', 'entropy': 'viridis', 'distance': 'magma'}
 
 
+class Resized(NamedTuple):
+    """What a resizer does to an image."""
+    image: Tensor  # (C, h, w)
+    maps: dict[str, Tensor]  # of coefficient_maps(), each (h, w); none without coefficients
+    neighbours: int  # the number of coefficients of an output pixel
+
+
+@torch.no_grad()
+def resize(preprocessor: DownsizeMixin, image: Tensor) -> Resized:
+    """Resizes an image (C, H, W) by a preprocessor's resizer."""
+    [resized] = preprocessor.resize([image])
+    net = preprocessor.resizer
+    if not isinstance(net, ConvexResizer):
+        return Resized(resized, {}, 0)
+    images, size = image[None].to(resized.dtype), size_of(resized)
+    maps = coefficient_maps(net, images, size)
+    return Resized(resized, {name: values[0] for name, values in maps.items()},
+                   len(net.prior(images, size)))
+
+
 @torch.no_grad()
 def coefficient_maps(net: ConvexResizer, images: Tensor, size: Size) -> dict[str, Tensor]:
-    """Three maps that say how a network weighs the K neighbours of each output pixel.
+    """Three maps of a resizer's coefficients for the K neighbours of each output pixel.
 
     Args:
-        net (ConvexResizer): The network; its mode is left as it is.
-        images (Tensor): (N, C, H, W) floating-point, as ``net`` takes them.
+        net (ConvexResizer): The resizer.
+        images (Tensor): (N, C, H, W), as ``net.coefficients`` takes them.
         size (tuple[int, int]): Height and width of the output in pixels.
 
     Returns:
-        dict[str, Tensor]: Each (N, h, w). ``argmax``, which neighbour weighs most, 0 to K - 1, row
-        by row (the first of equals). ``entropy`` of the weights relative to log K: 0 where one
-        neighbour is copied, 1 where all are averaged. ``distance``, the total variation distance
-        to the weights of an untrained network: 0 where they are equal, 1 where they share none.
-
-    Raises:
-        TypeError, ValueError: As ``net.coefficients``.
+        dict[str, Tensor]: Each (N, h, w). ``argmax``: the neighbour with the largest coefficient,
+        0 to K - 1, row by row. ``entropy`` of the coefficients relative to log K: 0 where one
+        neighbour is copied, 1 where all are averaged. ``distance``: the total variation distance to
+        the coefficients of an untrained network, from 0, equal, to 1, no neighbour in common.
     """
     return _maps(net.coefficients(images, size), net.prior(images, size))
 
 
 @torch.no_grad()
 def upsampling_maps(net: GuidedUpsampling, images: Tensor, size: Size) -> dict[str, Tensor]:
-    """The maps of :func:`coefficient_maps` for the way back up: how each large pixel weighs the
-    nine small ones around it.
-
-    Args:
-        net (GuidedUpsampling): The network.
-        images (Tensor): (N, C, H, W) the large images, as ``net`` takes them.
-        size (tuple[int, int]): Height and width of the small maps in pixels.
-
-    Returns:
-        dict[str, Tensor]: Each (N, H, W).
-
-    Raises:
-        TypeError, ValueError: As ``net.coefficients``.
-    """
-    small = net.logits.weight.new_zeros(len(images), 1, *size)
-    return _maps(net.coefficients(small, images), net.prior(small, images))
+    """The maps of :func:`coefficient_maps`, each (N, H, W), for guided upsampling from a size
+    (h, w), guided by images (N, C, H, W), whose pixels have nine neighbours each."""
+    logits = net.logits.weight.new_zeros(len(images), 1, *size)
+    return _maps(net.coefficients(logits, images), net.prior(logits, images))
 
 
 def _maps(coefficients: Tensor, prior: Tensor) -> dict[str, Tensor]:
@@ -61,15 +68,9 @@ def _maps(coefficients: Tensor, prior: Tensor) -> dict[str, Tensor]:
 
 
 def image_to_rgb(image: Tensor, channel_order: str = 'bgr') -> np.ndarray:
-    """Converts an image to unsigned 8-bit RGB.
+    """Converts an image (1, H, W) or (3, H, W), from 0 to 255, to RGB (H, W, 3), uint8.
 
-    Args:
-        image (Tensor): (1, H, W), gray, or (3, H, W), both from 0 to 255.
-        channel_order (str): ``'bgr'``, as mmcv loads images whatever the model behind wants, or
-            ``'rgb'``.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
+    ``channel_order`` is ``'bgr'``, as mmcv loads images whatever the model expects, or ``'rgb'``.
 
     Raises:
         ValueError: If the image has another number of channels.

@@ -5,14 +5,9 @@ from typing import NamedTuple
 
 from dsnet_mm.config import scope_of
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
-from dsnet_mm.resizers import ConvexResizer, GuidedUpsampling
+from dsnet_mm.resizers import GuidedUpsampling
 from dsnet_mm.resizers.ops.size import size_of
-from dsnet_mm.visualization.maps import (
-    COLORMAPS,
-    coefficient_maps,
-    image_to_rgb,
-    upsampling_maps,
-)
+from dsnet_mm.visualization.maps import COLORMAPS, image_to_rgb, resize, upsampling_maps
 
 import cv2
 import matplotlib
@@ -29,26 +24,19 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 CAPTIONS = {
-    'argmax': 'heaviest neighbour',
-    'entropy': 'entropy of the weights',
+    'argmax': 'largest coefficient',
+    'entropy': 'entropy of the coefficients',
     'distance': 'distance to the prior',
 }
-# Where the neighbours are, by their number: two by two, and three by three.
+# Directions of the neighbours by their number: two by two, and three by three.
 ARROWS = {4: '↖↗↙↘', 9: '↖↑↗←·→↙↓↘'}
 
 
-class Large(NamedTuple):
-    """An image before it is resized.
-
-    Attributes:
-        image (Tensor): (C, H, W) as the pipeline hands it on.
-        shape (tuple[int, int]): Height and width of the original image in pixels.
-        extent (tuple[float, ...]): Left, right, bottom and top side of ``image`` in pixels of the
-            original image.
-    """
-    image: Tensor
-    shape: tuple[int, int]
-    extent: tuple[float, float, float, float]
+class InputImage(NamedTuple):
+    """An image as the resizers get it."""
+    image: Tensor  # (C, H, W), from the test pipeline
+    shape: tuple[int, int]  # height and width of the file's image
+    extent: tuple[float, float, float, float]  # left, right, bottom, top in the file's pixels
 
 
 def build_pipeline(cfg: Config) -> Compose:
@@ -59,50 +47,37 @@ def build_pipeline(cfg: Config) -> Compose:
         return Compose([{**loader, 'type': 'LoadImageFromNDArray'}, *transforms])
 
 
-def load_image(path: Path, pipeline: Compose) -> Large:
-    """Loads an image as the resizers get it.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
+def load_image(path: Path, pipeline: Compose) -> InputImage:
+    """Loads an image as the resizers get it; OSError if it cannot be read."""
     try:
-        original = mmcv.imread(str(path))
+        pixels = mmcv.imread(str(path))
     except (OSError, cv2.error) as error:
         raise OSError(f'cannot read the image {path}: {error}') from None
-    if original is None:
-        raise OSError(f'cannot read the image {path}: it is no image, or of no known format')
-    data = pipeline(dict(img=original, img_id=0))
+    if pixels is None:
+        raise OSError(f'cannot read the image {path}: it is no image, or of an unknown format')
+    data = pipeline(dict(img=pixels, img_id=0))
     meta = data['data_samples'].metainfo
     x_factor, y_factor = meta.get('scale_factor', (1, 1))
     top, _, left, _ = meta.get('border', (0, 0, 0, 0))  # of CenterNet, which centres in padding
     height, width = data['inputs'].shape[-2:]
-    return Large(data['inputs'], original.shape[:2],
-                 (-left / x_factor, (width - left) / x_factor,
-                  (height - top) / y_factor, -top / y_factor))
+    return InputImage(data['inputs'], pixels.shape[:2],
+                      (-left / x_factor, (width - left) / x_factor,
+                       (height - top) / y_factor, -top / y_factor))
 
 
-def shrink(preprocessor: DownsizeMixin, resizer: nn.Module, image: Tensor) -> Tensor:
-    """Resizes an image (C, H, W) by the preprocessor with another resizer, to (C, h, w)."""
-    preprocessor.resizer = resizer
-    [small] = preprocessor.resize([image])
-    return small
-
-
-def check_crop(crop: list[int], large: Large, path: Path) -> None:
-    """Raises:
-        ValueError: If the crop (x, y, width, height) is not inside the image.
-    """
-    (x, y, width, height), (rows, columns) = crop, large.shape
+def check_crop(crop: list[int], source: InputImage, path: Path) -> None:
+    """Raises ValueError if the crop (x, y, width, height) is not inside the image."""
+    (x, y, width, height), (rows, columns) = crop, source.shape
     if not (0 <= x < x + width <= columns and 0 <= y < y + height <= rows):
         raise ValueError(f'--crop {x} {y} {width} {height} (X Y W H) is not inside {path}, which '
                          f'is {columns}x{rows} pixels')
 
 
-def most_different(smalls: list[Tensor], large: Large) -> Sequence[float]:
+def most_different(images: list[Tensor], source: InputImage) -> Sequence[float]:
     """The crop (x, y, width, height), a quarter of each side, in which the images differ most."""
-    stacked = torch.stack(smalls)
+    stacked = torch.stack(images)
     spread = (stacked.amax(dim=0) - stacked.amin(dim=0)).mean(dim=0)
-    (h, w), (left, right, bottom, top) = spread.shape, large.extent
+    (h, w), (left, right, bottom, top) = spread.shape, source.extent
     window = max(1, h // 4), max(1, w // 4)
     means = F.avg_pool2d(spread[None], window, stride=1)[0]
     row, column = divmod(int(means.argmax()), means.shape[1])
@@ -110,23 +85,12 @@ def most_different(smalls: list[Tensor], large: Large) -> Sequence[float]:
     return [left + column * x_pixel, top + row * y_pixel, window[1] * x_pixel, window[0] * y_pixel]
 
 
-def draw_image(axes: Axes, image: Tensor, large: Large, title: str) -> None:
-    axes.imshow(image_to_rgb(image), extent=large.extent)
-    axes.set_title(f'{title}, {image.shape[1]}×{image.shape[2]}', fontsize=10)
-
-
-def draw_crop(axes: Axes, image: Tensor, large: Large, crop: Sequence[float]) -> None:
-    x, y, width, height = crop
-    axes.imshow(image_to_rgb(image), extent=large.extent, interpolation='nearest')
-    axes.set(xlim=(x, x + width), ylim=(y + height, y))
-
-
-def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float) -> None:
+def draw_map(axes: Axes, kind: str, values: Tensor, source: InputImage, highest: float) -> None:
     colors, low, high = matplotlib.colormaps[COLORMAPS[kind]], 0., highest
     number = int(highest) + 1
     if kind == 'argmax':
         colors, low, high = colors.resampled(number), -0.5, highest + 0.5
-    shown = axes.imshow(values.numpy(), cmap=colors, vmin=low, vmax=high, extent=large.extent,
+    shown = axes.imshow(values.numpy(), cmap=colors, vmin=low, vmax=high, extent=source.extent,
                         interpolation='nearest' if kind == 'argmax' else 'auto')
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
     bar.ax.tick_params(labelsize=8)
@@ -137,26 +101,25 @@ def draw_map(axes: Axes, kind: str, values: Tensor, large: Large, highest: float
 
 
 def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module],
-              upsamplings: dict[str, GuidedUpsampling], large: Large,
+              upsamplings: dict[str, GuidedUpsampling], source: InputImage,
               crop: Sequence[float] | None) -> Figure:
     """Images in the first row, crops in the second, and maps of each network's coefficients."""
-    smalls = {name: shrink(preprocessor, net, large.image) for name, net in resizers.items()}
-    magnified = crop or most_different(list(smalls.values()), large)
-    maps, neighbours = {}, {}
+    images, maps, neighbours = {}, {}, {}
     for name, net in resizers.items():
-        if isinstance(net, ConvexResizer):
-            images, size = large.image[None].to(smalls[name].dtype), size_of(smalls[name])
-            maps[name] = coefficient_maps(net, images, size)
-            neighbours[name] = len(net.prior(images, size))
+        preprocessor.resizer = net
+        images[name], values, neighbours[name] = resize(preprocessor, source.image)
+        if values:
+            maps[name] = values
     for name, upsampling in upsamplings.items():
-        up = f'{name}, way up'
-        maps[up] = upsampling_maps(upsampling, large.image[None].float(), size_of(smalls[name]))
-        neighbours[up] = 9
-    # At least a hundredth, or rounding errors would look like something.
+        found = upsampling_maps(upsampling, source.image[None].float(), size_of(images[name]))
+        name = f'{name}, guided upsampling'
+        maps[name], neighbours[name] = {kind: values[0] for kind, values in found.items()}, 9
+    magnified = crop or most_different(list(images.values()), source)
+    # At least a hundredth, or rounding errors would be visible.
     farthest = max([0.01, *(float(values['distance'].max()) for values in maps.values())])
 
     rows, columns = 2 + len(maps), max(1 + len(resizers), len(CAPTIONS) * bool(maps))
-    height, width = large.shape
+    height, width = source.shape
     figure = Figure(figsize=(3.4 * columns, rows * (2.7 * height / width + 0.4)),
                     layout='constrained')
 
@@ -165,15 +128,18 @@ def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module],
         panel.tick_params(labelsize=8)
         return panel
 
-    for column, (name, image) in enumerate({'high resolution': large.image, **smalls}.items()):
-        draw_image(axes(0, column), image, large, name)
-        draw_crop(axes(1, column), image, large, magnified)
-    x, y, *sides = magnified
-    figure.axes[0].add_patch(Rectangle((x, y), *sides, fill=False, color='red'))
+    x, y, dx, dy = magnified
+    for column, (name, image) in enumerate({'input image': source.image, **images}.items()):
+        pixels, whole, part = image_to_rgb(image), axes(0, column), axes(1, column)
+        whole.imshow(pixels, extent=source.extent)
+        whole.set_title(f'{name}, {image.shape[1]}×{image.shape[2]}', fontsize=10)
+        part.imshow(pixels, extent=source.extent, interpolation='nearest')
+        part.set(xlim=(x, x + dx), ylim=(y + dy, y))
+    figure.axes[0].add_patch(Rectangle((x, y), dx, dy, fill=False, color='red'))
     for row, (name, values) in enumerate(maps.items(), 2):
         highest = dict(argmax=neighbours[name] - 1, entropy=1, distance=farthest)
         for column, (kind, caption) in enumerate(CAPTIONS.items()):
             panel = axes(row, column)
-            draw_map(panel, kind, values[kind][0], large, highest[kind])
+            draw_map(panel, kind, values[kind], source, highest[kind])
             panel.set_title(f'{name}: {caption}', fontsize=10)
     return figure

@@ -71,10 +71,11 @@ def test_multiply_adds_by_hand():
     counted = 1e9 * resizers._multiply_adds(modules, resizers.PLAIN, (30, 40), (11, 13))
     # Convolutions 3 -> 16 -> 16 everywhere; distances 4 -> 16 and logits 32 -> 4 per output pixel.
     assert counted == pytest.approx(9 * 30 * 40 * (48 + 256) + 11 * 13 * (64 + 128))
-    # At a whole ratio the second convolution is one of the output's size.
+    # At a whole ratio the second convolution is one of the output's size, and the distances, with
+    # their half of the logits, are the same for every output pixel.
     counted = 1e9 * resizers._multiply_adds(modules, 'downsizenet-2', (30, 40), (15, 20))
     assert counted == pytest.approx(
-        9 * (30 * 40 * 48 + 15 * 20 * 256) + 15 * 20 * (64 + 128))
+        9 * (30 * 40 * 48 + 15 * 20 * 256) + 15 * 20 * 64 + 64 + 64)
 
 
 def test_resizers(tmp_path, monkeypatch, capsys):
@@ -146,7 +147,7 @@ def test_ratios_are_to_bilinear_at_the_same_size():
     (['limits'], 'invalid choice'),
     (['pipelines', '--pipelines', 'YOLO'], 'YOLO'),
     (['pipelines', '--config', __file__, '--size', '0', '9'], 'size must be positive'),
-    (['resizers', '--config', __file__], '--config goes with pipelines')])
+    (['resizers', '--config', __file__], '--config needs mode `pipelines`, got resizers')])
 def test_bad_arguments(arguments, message, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""dsnet-mm benchmark files: whole exported files in their runtimes, beside PyTorch."""
+"""dsnet-mm benchmark files: whole exported files in their runtimes, compared with PyTorch."""
 import json
 from pathlib import Path
 
@@ -84,11 +84,11 @@ def test_the_time_is_that_of_one_image(photos, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['files'], 'files need their names and --images DIR'),
-    (['files', 'a.onnx'], 'files need their names and --images DIR'),
-    (['files', 'a.onnx', '--images', 'photos', '--device', 'cuda'], 'run on the CPU'),
-    (['resizers', 'a.onnx'], 'only files have names'),
-    (['pipelines', '--images', 'photos'], 'only files have names')])
+    (['files'], 'mode `files` needs paths of files and --images DIR'),
+    (['files', 'a.onnx'], 'mode `files` needs paths of files and --images DIR'),
+    (['files', 'a.onnx', '--images', 'photos', '--device', 'cuda'], 'runs on the CPU'),
+    (['resizers', 'a.onnx'], '--images and --pytorch need mode `files`'),
+    (['pipelines', '--images', 'photos'], '--images and --pytorch need mode `files`')])
 def test_bad_arguments(arguments, message, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     with pytest.raises(SystemExit):

@@ -72,7 +72,7 @@ def guided(tmp_path_factory) -> tuple[GuidedUpsampling, Path]:
     return trained, path
 
 
-def test_the_way_back_up(run_tool, guided, tmp_path):
+def test_guided_upsampling(run_tool, guided, tmp_path):
     (trained, checkpoint), file = guided, tmp_path / 'up.safetensors'
     run_tool(TOOL, GUIDED, checkpoint, file, '--upsampling', '--cfg-options',
              f'{UPSAMPLING}.channels=4', f'{UPSAMPLING}.density=3')
@@ -99,7 +99,7 @@ def test_the_way_back_up(run_tool, guided, tmp_path):
     (GUIDED, ('--cfg-options', 'model.decode_head.guided=False'), 'has no guided head'),
     (CONFIG, (), 'has no guided head'),
 ])
-def test_no_way_back_up(config, options, message, guided, tmp_path):
+def test_no_guided_upsampling(config, options, message, guided, tmp_path):
     with pytest.raises(SystemExit, match=message):
         publish.main([config, str(guided[1]), str(tmp_path / 'x.safetensors'), '--upsampling',
                       *options])

@@ -69,21 +69,22 @@ def pixels(figure: Figure, row: int, column: int) -> np.ndarray:
 
 def test_pages_are_written(run_tool, images, checkpoint, tmp_path):
     output = run_tool('dsnet-mm visualize', DET, checkpoint, f'again={checkpoint}', '--images',
-                      *images, '--arms', 'bilinear', "wide={'type': 'DownsizeNet', 'channels': 4}",
+                      *images, '--variants', 'bilinear',
+                      "wide={'type': 'DownsizeNet', 'channels': 4}",
                       '--out', tmp_path / 'pages', '--cfg-options',
                       'model.data_preprocessor.target_size=(64,64)')
     for image in images:
         path = tmp_path / f'pages/{image.stem}.png'
         assert str(path) in output
         height, width, _ = cv2.imread(str(path)).shape
-        # Five square panels beside each other: high resolution and four variants. As many below
+        # Five square panels beside each other: the input image and four variants. As many below
         # each other: images, crops, three networks' maps.
         assert width > 1800 and 0.85 < height / width < 1.1
 
 
 def test_a_page_shows_what_the_variants_do(page, images, checkpoint, trained, tmp_path):
-    figure = page(DET, checkpoint, '--images', images[0], '--arms', 'bilinear', '--out', tmp_path,
-                  '--crop', 20, 40, 50, 30, '--cfg-options',
+    figure = page(DET, checkpoint, '--images', images[0], '--variants', 'bilinear',
+                  '--out', tmp_path, '--crop', 20, 40, 50, 30, '--cfg-options',
                   'model.data_preprocessor.target_size=(64,64)')
     large = torch.from_numpy(cv2.imread(str(images[0]))).permute(2, 0, 1)[None].float()
     assert large.shape[2:] == (300, 300)  # the pipeline's Resize has nothing to do
@@ -95,31 +96,31 @@ def test_a_page_shows_what_the_variants_do(page, images, checkpoint, trained, tm
     for column, values in enumerate(coefficient_maps(trained, large, (64, 64)).values()):
         np.testing.assert_allclose(pixels(figure, 2, column), values[0], atol=1e-4)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == ['high resolution, 300×300', 'bilinear, 64×64', 'epoch_7, 64×64',
-                      'epoch_7: heaviest neighbour', 'epoch_7: entropy of the weights',
+    assert titles == ['input image, 300×300', 'bilinear, 64×64', 'epoch_7, 64×64',
+                      'epoch_7: largest coefficient', 'epoch_7: entropy of the coefficients',
                       'epoch_7: distance to the prior']
     assert [axes.get_xlim() + axes.get_ylim() for axes in figure.axes[:6]] == 3 * [
         (0, 300, 300, 0), (20, 70, 70, 40)]
 
 
 def test_maps_of_nine_samples(page, images, tmp_path):
-    figure = page(DET, '--images', images[0], '--arms', 'downsizenet-v2', '--out', tmp_path,
+    figure = page(DET, '--images', images[0], '--variants', 'downsizenet-v2', '--out', tmp_path,
                   '--cfg-options', 'model.data_preprocessor.target_size=(64,64)')
     large = torch.from_numpy(cv2.imread(str(images[0]))).permute(2, 0, 1)[None].float()
     maps = coefficient_maps(DownsizeNetV2(), large, (64, 64))
     for column, values in enumerate(maps.values()):
         np.testing.assert_allclose(pixels(figure, 2, column), values[0], atol=1e-4)
-    [argmax] = [axes for axes in figure.axes if axes.get_title().endswith('heaviest neighbour')]
+    [argmax] = [axes for axes in figure.axes if axes.get_title().endswith('largest coefficient')]
     assert argmax.get_images()[0].get_clim() == (-0.5, 8.5)
 
 
 def test_by_default_it_magnifies_where_the_variants_differ(page, tmp_path):
-    """Only noise is shrunk to something else by averaging."""
+    """Averaging changes noise only."""
     image = np.full((200, 400, 3), 128, np.uint8)
     image[120:160, 40:90] = np.random.default_rng(0).integers(0, 255, (40, 50, 3))
     path = tmp_path / 'noise.png'
     cv2.imwrite(str(path), image)
-    figure = page(SEG, '--images', path, '--arms', 'bilinear', 'area', '--out', tmp_path)
+    figure = page(SEG, '--images', path, '--variants', 'bilinear', 'area', '--out', tmp_path)
     (left, right), (bottom, top) = figure.axes[1].get_xlim(), figure.axes[1].get_ylim()
     assert left < 45 and 85 < right < left + 105 and top < 125 and 155 < bottom < top + 55
 
@@ -170,9 +171,9 @@ def test_a_crop_outside_the_image(crop, page, images, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    ((DET, '--arms', 'bilinea'), "unknown variant 'bilinea'"),
-    ((DET, '--arms', 'area', 'area'), "different names, got ['area', 'area']"),
-    ((DET, '--arms'), 'different names, got []'),
+    ((DET, '--variants', 'bilinea'), "unknown variant 'bilinea'"),
+    ((DET, '--variants', 'area', 'area'), "different names, got ['area', 'area']"),
+    ((DET, '--variants'), 'different names, got []'),
     ((DET, 'gone=epoch_9.pth'), 'no checkpoint epoch_9.pth'),
     (('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', ), 'has no resizer: add --cfg-options'),
 ])
@@ -194,17 +195,17 @@ def test_a_checkpoint_of_another_resizer(page, images, checkpoint, tmp_path):
              'model.data_preprocessor.resizer.channels=4')
 
 
-def test_the_way_back_up(images, page, tmp_path):
+def test_guided_upsampling(images, page, tmp_path):
     net = GuidedUpsampling()
     torch.nn.init.normal_(net.logits.weight)
     model = {f'decode_head.upsampling.{key}': value for key, value in net.state_dict().items()}
     model.update({f'data_preprocessor.resizer.{key}': value
-                  for key, value in DownsizeNet().state_dict().items()})
+                  for key, value in DownsizeNetV2().state_dict().items()})
     torch.save(model, tmp_path / 'model.pth')
     figure = page('configs/mini/drive/unet-guided_drive.py', f'mine={tmp_path}/model.pth',
                   '--images', images[0], '--out', tmp_path)
     titles = [panel.get_title() for panel in figure.axes]
-    row = [i for i, title in enumerate(titles) if title.startswith('mine, way up: ')]
+    row = [i for i, title in enumerate(titles) if title.startswith('mine, guided upsampling: ')]
     assert [titles[i].split(': ')[1] for i in row] == list(CAPTIONS.values())
     image = torch.from_numpy(cv2.imread(str(images[0]))).permute(2, 0, 1)[None].float()
     size = [math.floor(n * 0.3 + 1e-6) for n in image.shape[2:]]

@@ -49,7 +49,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
 
 @pytest.mark.parametrize('safe', [True, False])
-def test_a_full_disk_leaves_a_checkpoint_to_go_on_from(safe, data_root, tmp_path):
+def test_a_full_disk_leaves_a_checkpoint_to_resume_from(safe, data_root, tmp_path):
     options = dict(default_hooks__checkpoint__max_keep_ckpts=1, **(SAFE if safe else {}))
     hooks = dict(custom_hooks=[dict(type='dsnet_mm.StepSeedHook')], **options)
     expected = train(segmenter(data_root, tmp_path / 'whole', **hooks))
@@ -219,7 +219,7 @@ class SquareLR(ConstantLR):
 
 
 @pytest.mark.parametrize('name', SCHEDULERS)
-def test_what_a_training_saves_goes_on(name, data_root, tmp_path):
+def test_a_training_resumes_from_what_it_saves(name, data_root, tmp_path):
     options = dict(param_scheduler=[SCHEDULERS[name]], **INFO, **SAFE,
                    custom_hooks=[dict(type='dsnet_mm.StepSeedHook'), dict(type='EMAHook')])
     expected = train(segmenter(data_root, tmp_path / 'whole', **options))

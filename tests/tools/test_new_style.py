@@ -83,9 +83,9 @@ def test_another_class_of_resizer_replaces_the_configs(tmp_path):
 def test_comparing_and_training(textures, tmp_path, run_tool):
     child = write('mmdet', tmp_path, data_root=f'{textures}/', **{'train_cfg.max_epochs': 1})
     out = tmp_path / 'out'
-    run_tool('tools/compare.py', child, '--seeds', 0, '--work-dir', out, '--arms', 'bilinear')
+    run_tool('tools/compare.py', child, '--seeds', 0, '--work-dir', out, '--variants', 'bilinear')
     results = json.loads((out / 'results.json').read_text())
-    assert results['metric'] == 'pascal_voc/mAP' and results['arms']['bilinear']['mean'] >= 0
+    assert results['metric'] == 'pascal_voc/mAP' and results['variants']['bilinear']['mean'] >= 0
     assert set(results['runs'][0]['per_class']) == set(results['classes'])
     run_tool('tools/train.py', child, '--work-dir', out / 'train')
     output = run_tool('tools/test.py', child, out / 'train/epoch_1.pth', '--work-dir', out / 'test',

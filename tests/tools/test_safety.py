@@ -23,7 +23,7 @@ class Code:
 
 @pytest.mark.parametrize('tool, before, after', [
     ('test', (), ()), ('train', ('--resume', ), ()), ('visualize', (), ('--images', )),
-    ('compare', ('--arms', 'downsizenet', '--seeds', 0, '--train', 'resizer', '--from'), ()),
+    ('compare', ('--variants', 'downsizenet', '--seeds', 0, '--train', 'resizer', '--from'), ()),
 ])
 def test_no_tool_runs_what_is_in_a_checkpoint(tool, before, after, run_tool, textures, tmp_path):
     file, made = tmp_path / 'code.pth', tmp_path / 'made'

@@ -9,7 +9,7 @@ import torch
 
 SMALL = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1',
          'train_dataloader.batch_size=4', 'model.data_preprocessor.resizer.channels=4')
-ARMS = {
+CASES = {
     'det': ('configs/mini/textures/centernet_textures.py', 'pascal_voc/mAP',
             (*SMALL, 'model.data_preprocessor.target_size=(64,64)')),
     'seg': ('configs/mini/textures/deeplabv3plus_textures.py', 'mIoU',
@@ -26,17 +26,17 @@ def scalars(folder: Path) -> list[dict]:
 def trained(request, run_tool, textures, tmp_path_factory):
     """Folders of one epoch of training with a detector and with a segmenter."""
     folders = {}
-    for name, (config, _, options) in ARMS.items():
+    for name, (config, _, options) in CASES.items():
         folders[name] = tmp_path_factory.mktemp(name)
         run_tool('tools/train.py', config, '--work-dir', folders[name], '--cfg-options', *options,
                  f'data_root={textures}/')
     return folders
 
 
-@pytest.mark.parametrize('name', ARMS)
+@pytest.mark.parametrize('name', CASES)
 def test_training_moves_the_resizer_and_testing_reproduces_the_metric(
         name, trained, run_tool, textures, tmp_path):
-    config, metric, options = ARMS[name]
+    config, metric, options = CASES[name]
     checkpoint = trained[name] / 'epoch_1.pth'
     state = torch.load(checkpoint, weights_only=False)['state_dict']
     assert state['data_preprocessor.resizer.logits.weight'].abs().sum() > 0
@@ -55,7 +55,7 @@ def test_training_moves_the_resizer_and_testing_reproduces_the_metric(
 
 
 def test_training_resumes(trained, run_tool, textures):
-    config, _, options = ARMS['det']
+    config, _, options = CASES['det']
     output = run_tool('tools/train.py', config, '--work-dir', trained['det'], '--resume',
                       '--cfg-options', *options, 'train_cfg.max_epochs=2',
                       f'data_root={textures}/')
@@ -65,7 +65,7 @@ def test_training_resumes(trained, run_tool, textures):
 
 def test_mixed_precision_reaches_the_optimizer(run_tool, textures, tmp_path):
     """mmengine has it on accelerators only and says so."""
-    config, metric, options = ARMS['seg']
+    config, metric, options = CASES['seg']
     output = run_tool('tools/train.py', config, '--work-dir', tmp_path, '--amp', '--cfg-options',
                       *options, f'data_root={textures}/', fails=not torch.cuda.is_available())
     assert "type='AmpOptimWrapper'" in output
@@ -73,10 +73,10 @@ def test_mixed_precision_reaches_the_optimizer(run_tool, textures, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (('tools/train.py', ARMS['det'][0], '--auto-scale-lr'), 'base_batch_size'),
-    (('tools/test.py', ARMS['det'][0], 'x.pth', '--out', 'x.txt'), '.pkl'),
-    (('tools/test.py', ARMS['det'][0], 'x.pth', '--tta'), 'tta_model'),
-    (('tools/train.py', ARMS['det'][0], '--cfg-options', 'model.data_preprocessor.scale=0.5'),
+    (('tools/train.py', CASES['det'][0], '--auto-scale-lr'), 'base_batch_size'),
+    (('tools/test.py', CASES['det'][0], 'x.pth', '--out', 'x.txt'), '.pkl'),
+    (('tools/test.py', CASES['det'][0], 'x.pth', '--tta'), 'tta_model'),
+    (('tools/train.py', CASES['det'][0], '--cfg-options', 'model.data_preprocessor.scale=0.5'),
      'exactly one'),
 ])
 def test_bad_arguments(run_tool, arguments, message, tmp_path):
@@ -97,7 +97,7 @@ tta_pipeline = [
 
 
 def test_test_time_augmentation_keeps_the_resizer(trained, run_tool, textures, tmp_path):
-    config, metric, options = ARMS['seg']
+    config, metric, options = CASES['seg']
     (tmp_path / 'tta.py').write_text(TTA.format(base=Path(config).resolve()))
     output = run_tool('tools/test.py', tmp_path / 'tta.py', trained['seg'] / 'epoch_1.pth',
                       '--tta', '--work-dir', tmp_path, '--cfg-options', *options,

@@ -149,7 +149,7 @@ def test_the_hook_shows_pictures_and_changes_nothing(resizer, textures, tmp_path
                           for i in range(4) for kind in kinds for epoch in (1, 3)}
     assert {picture.shape for picture in shown.values()} == {(64, 64, 3)}
 
-    # The last epoch's small image is what the model trained so far sees, in its true colours.
+    # The last epoch's resized image is what the model trained so far sees, in its true colours.
     files = sorted((textures / 'ImageSets/Main/val.txt').read_text().split())
     for index, name in enumerate(files):
         image = cv2.resize(cv2.imread(f'{textures}/JPEGImages/{name}.jpg'), (300, 300))
@@ -197,13 +197,13 @@ def test_a_model_without_a_resizer_is_refused(textures, tmp_path):
         runner.train()
 
 
-def test_where_each_large_pixel_takes_from():
+def test_maps_of_guided_upsampling():
     net, images = GuidedUpsampling(), 255 * torch.rand(2, 3, 12, 20)
     maps = upsampling_maps(net, images, (4, 5))
     assert all(values.shape == (2, 12, 20) for values in maps.values())
     assert maps['distance'].max() < 1e-5
-    # A large pixel in the middle of a small one takes from that; every third row and fourth column
-    # of odd ratios.
+    # The largest coefficient of an output pixel in the middle of a low-resolution one is of that;
+    # at ratio 3 it is every third row.
     assert (maps['argmax'][:, 1::3] // 3 == 1).all()
     with torch.no_grad():
         net.logits.bias[8] = 30

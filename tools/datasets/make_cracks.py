@@ -1,8 +1,8 @@
-"""Makes the quickstart's data set: thin cracks in photographs, for segmentation.
+"""Generates the quickstart's data set: thin cracks in photographs, for segmentation.
 
-The photographs are inside scikit-image's wheel, so nothing is downloaded. Cracks are one to three
-pixels wide, as retinal vessels, wires or scratches are: shrunk to 0.3x, they are thinner than a
-pixel. Every photograph is cut in two, one part for training and one for validation.
+The photographs are part of scikit-image's wheel, so nothing is downloaded. Cracks are one to three
+pixels wide, like retinal vessels, wires or scratches: at 0.3× most are thinner than a pixel. Every
+photograph is cut in two, one part for training and one for validation.
 
     DIR/images/{train,val}/*.png         images
     DIR/annotations/{train,val}/*.png    label maps: 1 is crack, 0 is not
@@ -18,7 +18,7 @@ from skimage import data
 SIZE = 240
 # Surfaces, whose two halves are alike.
 PHOTOS = (data.brick, data.gravel, data.grass, data.moon, data.immunohistochemistry)
-FINER = 4  # cracks are drawn this many times as large, and averaged
+FINER = 4  # antialiasing: cracks are drawn at this many times the resolution, and averaged
 
 
 def load_photo(load, part: str) -> np.ndarray:
@@ -32,14 +32,14 @@ def load_photo(load, part: str) -> np.ndarray:
 
 def wander(start: np.ndarray, direction: float, length: float,
            rng: np.random.Generator) -> np.ndarray:
-    """The points (n, 2) of a wandering line, two pixels apart."""
+    """The points (n, 2) of a random walk, two pixels apart."""
     turns = np.cumsum(rng.normal(0, 0.22, max(2, round(length / 2))))
     steps = 2 * np.stack([np.cos(direction + turns), np.sin(direction + turns)], axis=1)
     return start + np.cumsum(steps, axis=0)
 
 
 def draw_cracks(rng: np.random.Generator) -> np.ndarray:
-    """The share (H, W) of each pixel that cracks cover, from 0 to 1."""
+    """The fraction (H, W) of each pixel that is crack, from 0 to 1."""
     canvas = np.zeros((SIZE * FINER, SIZE * FINER), np.uint8)
     for _ in range(rng.integers(4, 9)):
         direction, width = rng.uniform(0, 2 * np.pi), rng.uniform(1, 3)
@@ -58,7 +58,7 @@ def draw_cracks(rng: np.random.Generator) -> np.ndarray:
 def compose(photos: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """An image (H, W, 3) with cracks and its label map (H, W).
 
-    The cracks are darker than what is around them; in a dark photograph, lighter.
+    The cracks are darker than their surroundings; in a dark photograph, lighter.
     """
     photo = crop(photos[rng.integers(len(photos))], SIZE, SIZE, rng).astype(np.float32)
     covered = draw_cracks(rng)
@@ -69,11 +69,7 @@ def compose(photos: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndar
 
 
 def make_cracks(out: Path, train: int, val: int, seed: int) -> None:
-    """Writes the data set, in whole or not at all.
-
-    Raises:
-        FileExistsError: If the folder exists.
-    """
+    """Writes the data set completely or not at all; FileExistsError if the folder exists."""
     with new_folder(out) as partial:
         for index, (part, number) in enumerate((('train', train), ('val', val))):
             photos = [load_photo(load, part) for load in PHOTOS]

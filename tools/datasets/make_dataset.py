@@ -1,9 +1,9 @@
-"""Makes the built-in data set: textured shapes on photographs, for detection and segmentation.
+"""Generates the textures data set: textured shapes on photographs, for detection and segmentation.
 
-Everything is cut from photographs inside scikit-image's wheel, so nothing is downloaded. An
-object's class is its texture, and textures are grey and matched in brightness and contrast: only
-fine detail tells the classes apart. Every photograph is cut in two, one part for training and one
-for validation.
+All pixels are from photographs in scikit-image's wheel, so nothing is downloaded. An object's class
+is its texture, and textures are grey and of equal brightness and contrast: only fine detail
+distinguishes the classes. Every photograph is cut in two, one part for training and one for
+validation.
 
     DIR/JPEGImages/*.jpg           images
     DIR/Annotations/*.xml          boxes, PASCAL VOC
@@ -45,7 +45,7 @@ def load_texture(load, part: str) -> np.ndarray:
     if min(photo.shape) > 4 * MAX_SIDE:  # finer detail, where enough of the photograph remains
         photo = cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     photo = split(photo, part)
-    # Take out uneven lighting, which would give the class away without any detail.
+    # Remove uneven lighting, which would reveal the class without any detail.
     photo = photo - cv2.GaussianBlur(photo, (0, 0), 16)
     return np.clip(photo / photo.std() * 40 + 128, 0, 255)
 
@@ -86,7 +86,7 @@ def compose(textures: dict[str, np.ndarray], backgrounds: list[np.ndarray],
             rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[tuple]]:
     """An image (H, W, 3), its label map (H, W) and its objects (class, x1, y1, x2, y2).
 
-    Box corners are the first and the last pixel inside, from 0. Objects do not overlap.
+    Box corners are inclusive and count from 0. Objects do not overlap.
     """
     image = crop(backgrounds[rng.integers(len(backgrounds))], SIZE, SIZE, rng).copy()
     labels = np.zeros((SIZE, SIZE), np.uint8)
@@ -109,7 +109,7 @@ def compose(textures: dict[str, np.ndarray], backgrounds: list[np.ndarray],
 
 
 def annotation(name: str, objects: list[tuple]) -> ET.ElementTree:
-    """PASCAL VOC's XML: corners count from 1 and are inside."""
+    """PASCAL VOC's XML, whose corners count from 1 and are inclusive."""
     root = ET.Element('annotation')
     ET.SubElement(root, 'filename').text = f'{name}.jpg'
     size = ET.SubElement(root, 'size')
@@ -128,11 +128,7 @@ def annotation(name: str, objects: list[tuple]) -> ET.ElementTree:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to write to, which is ``out`` in the end, in whole or not at all.
-
-    Raises:
-        FileExistsError: If ``out`` exists.
-    """
+    """A folder to write to, which becomes ``out`` in the end; FileExistsError if that exists."""
     if out.exists():
         raise FileExistsError(f'{out} exists: remove it or choose another folder')
     partial = out.with_name(out.name + '.partial')
@@ -142,11 +138,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def make_dataset(out: Path, train: int, val: int, seed: int) -> None:
-    """Writes the data set, in whole or not at all.
-
-    Raises:
-        FileExistsError: If the folder exists.
-    """
+    """Writes the data set completely or not at all; FileExistsError if the folder exists."""
     with new_folder(out) as partial:
         for folder in ('JPEGImages', 'Annotations', 'SegmentationClass', 'ImageSets/Main'):
             (partial / folder).mkdir(parents=True)
