@@ -12,15 +12,7 @@ import sys
 from pathlib import Path
 
 from dsnet_mm.comparison.collect import collect, collect_curve
-from dsnet_mm.comparison.plan import (
-    HIGH_RES,
-    Comparison,
-    at_size,
-    check_config,
-    main_metric,
-    of_seed,
-    plan,
-)
+from dsnet_mm.comparison.plan import HIGH_RES, Comparison, at_size, check_config, main_metric, plan
 from dsnet_mm.comparison.report import summary_table, write_reports
 from dsnet_mm.comparison.results import Curve, Results, read
 from dsnet_mm.comparison.runs import locked, run_all
@@ -92,14 +84,11 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def _check_sizes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    if len(set(args.sizes)) < max(2, len(args.sizes)):
-        parser.error(f'--sizes needs two or more sizes that differ, got {args.sizes}')
-    for size in args.sizes:
-        if size <= 0 or size == 1 or (size > 1 and not size.is_integer()):
-            parser.error('a size is a scale between 0 and 1, or a whole number of pixels above 1, '
-                         f'got {size:g}')
-    if min(args.sizes) < 1 < max(args.sizes):
-        parser.error(f'--sizes are scales or pixels, not both, got {args.sizes}')
+    are_scales = all(0 < size < 1 for size in args.sizes)
+    are_pixels = all(size > 1 and size.is_integer() for size in args.sizes)
+    if not (are_scales or are_pixels) or len(set(args.sizes)) < max(2, len(args.sizes)):
+        parser.error('--sizes takes two or more different scales between 0 and 1, or whole numbers '
+                     f'of pixels above 1, got {" ".join(f"{size:g}" for size in args.sizes)}')
     if args.high_res:
         parser.error('--high-res is the same at all --sizes: give it without --sizes')
     args.sizes.sort()
@@ -122,10 +111,7 @@ def parse_variants(texts: list[str], high_res: bool) -> dict[str, dict]:
 
 
 def prepare(args: argparse.Namespace) -> list[Comparison]:
-    """Writes the configs of all runs.
-
-    Returns:
-        list[Comparison]: One for each size, or one at the config's own size.
+    """Writes the configs of all runs: a comparison for each size, or one at the config's own.
 
     Raises:
         ValueError: If anything about the arguments or the config is wrong.
@@ -136,8 +122,8 @@ def prepare(args: argparse.Namespace) -> list[Comparison]:
     check_config(cfg)
     if args.checkpoint is not None:
         for seed in args.seeds:
-            checkpoint = of_seed(args.checkpoint, seed)
-            if not Path(checkpoint).is_file():
+            checkpoint = Path(args.checkpoint.replace('{seed}', str(seed)))
+            if not checkpoint.is_file():
                 raise FileNotFoundError(f'--from: there is no file {checkpoint}')
         cfg.load_from = str(Path(args.checkpoint).resolve())
     if args.work_dir is None:
@@ -188,12 +174,12 @@ def compare(args: argparse.Namespace) -> int:
         return 1
     results = [collect(comparison, config=args.config, mode=args.mode, command=args.command,
                        checkpoint=args.checkpoint) for comparison in comparisons]
-    if args.sizes is None:
-        show(results[0], args.work_dir)
-    else:
+    found: Results | Curve = results[0]
+    if args.sizes is not None:
         for comparison, result in zip(comparisons, results):
             write_reports(result, comparison.folder)
-        show(collect_curve(args.sizes, comparisons, results, args.work_dir), args.work_dir)
+        found = collect_curve(args.sizes, comparisons, results, args.work_dir)
+    show(found, args.work_dir)
     print(f'Reports: {args.work_dir}/report.html, {args.work_dir}/report.md; '
           f'numbers: {args.work_dir}/results.json')
     return 1 if failed else 0

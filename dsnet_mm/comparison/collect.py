@@ -4,8 +4,9 @@ import importlib
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dsnet_mm.comparison.gallery import INDEX, write_gallery
 from dsnet_mm.comparison.intervals import paired, summarize
@@ -59,7 +60,7 @@ def collect(comparison: Comparison, *, config: str, mode: str, command: str,
     dataset = load_dataset(cfg)
     models = {name: load_model(of_variant[0])
               for name, of_variant in finished.items() if of_variant}
-    times = dict(zip(models, milliseconds(list(models.values()), dataset)))
+    times = milliseconds(models, dataset)
     variants = {}
     for name, (run, *_) in by_variant.items():
         seeds = {str(result.seed): result.value for result in results if result.variant == name}
@@ -101,16 +102,15 @@ def collect_curve(sizes: Sequence[float], comparisons: Sequence[Comparison],
     The sizes ascend, with a comparison and its results for each; ``folder`` is the work dir of all.
     """
     file = folder / 'results.json'
-    inputs = [comparison.folder / 'results.json' for comparison in comparisons]
-    if file.exists() and file.stat().st_mtime >= max(f.stat().st_mtime for f in inputs):
+    if _is_newer(file, [comparison.folder / 'results.json' for comparison in comparisons]):
         found = read(folder)
         if isinstance(found, Curve) and found.sizes == list(sizes):
             return found
     first = {(run.variant, size): run
              for size, comparison in zip(sizes, comparisons)
              for run in reversed(comparison.runs) if run.finished}
-    times = dict(zip(first, milliseconds([load_model(run) for run in first.values()],
-                                         load_dataset(comparisons[0].cfg))))
+    times = milliseconds({key: load_model(run) for key, run in first.items()},
+                         load_dataset(comparisons[0].cfg))
     variants: dict[str, list[CurvePoint]] = {name: [] for name in results[0].variants}
     for size, result in zip(sizes, results):
         for name, of_size in result.variants.items():
@@ -143,22 +143,22 @@ def load_dataset(cfg: Config) -> BaseDataset:
 
 
 @torch.no_grad()
-def milliseconds(models: Sequence[BaseModel], dataset: BaseDataset,
-                 images: int = 60) -> list[float]:
+def milliseconds(models: Mapping[Any, BaseModel], dataset: BaseDataset,
+                 images: int = 60) -> dict[Any, float]:
     """Median latency of each model on single images, in turns, on one CPU thread or the GPU."""
     torch.set_num_threads(1)
     samples = [dataset[i] for i in range(min(images, len(dataset)))]
-    times: list[list[float]] = [[] for _ in models]
+    times: dict[Any, list[float]] = {key: [] for key in models}
     warm_up = samples[:3]
     for sample in warm_up + samples:
-        for model, record in zip(models, times):
+        for key, model in models.items():
             batch = pseudo_collate([copy.deepcopy(sample)])
             start = time.perf_counter()
             model.test_step(batch)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            record.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(record[len(warm_up):]) for record in times]
+            times[key].append(1000 * (time.perf_counter() - start))
+    return {key: statistics.median(of_model[len(warm_up):]) for key, of_model in times.items()}
 
 
 @torch.no_grad()
@@ -188,18 +188,22 @@ def image_change(runs: Sequence[Run], dataset: BaseDataset, images: int = 8) -> 
 def _up_to_date(comparison: Comparison) -> Results | None:
     """The results that are written already, if they are of exactly these runs, all finished."""
     _, runs, metric, folder = comparison
-    file = folder / 'results.json'
-    if not all(path.exists() for path in (file, folder / 'gallery' / INDEX,
-                                          *(run.result_file for run in runs))):
+    inputs = [run.result_file for run in runs]
+    if not (all(run.finished for run in runs) and (folder / 'gallery' / INDEX).exists()
+            and _is_newer(folder / 'results.json', inputs)):
         return None
-    results = read(folder)
-    names = dict.fromkeys(run.variant for run in runs)
-    planned = [(name, run.seed) for name in names for run in runs if run.variant == name]
-    if (isinstance(results, Results) and results.metric == metric
-            and [(run.variant, run.seed) for run in results.runs] == planned
-            and all(run.result_file.stat().st_mtime <= file.stat().st_mtime for run in runs)):
-        return results
+    found = read(folder)
+    planned = [(name, run.seed) for name in dict.fromkeys(run.variant for run in runs)
+               for run in runs if run.variant == name]
+    if (isinstance(found, Results) and found.metric == metric
+            and [(run.variant, run.seed) for run in found.runs] == planned):
+        return found
     return None
+
+
+def _is_newer(file: Path, inputs: Sequence[Path]) -> bool:
+    """Whether a file was written after all that it was made from."""
+    return file.exists() and all(i.stat().st_mtime <= file.stat().st_mtime for i in inputs)
 
 
 def _run_result(run: Run, metric: str) -> RunResult:

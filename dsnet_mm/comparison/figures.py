@@ -30,7 +30,6 @@ STYLE: dict[Any, Any] = {
 
 class Plot(NamedTuple):
     """A plot with its title, its content in words, and the name of its file if it gets one."""
-
     title: str
     svg: str
     alt: str
@@ -52,26 +51,18 @@ def plots(results: Results | Curve) -> list[Plot]:
 
 
 @matplotlib.rc_context(STYLE)
-def part_plot(results: Results, part: str) -> Plot:
+def part_plot(results: Results, part: str, measure: str) -> Plot:
     """The mean of every class or object size as bars."""
-    groups, colors = means(results, part), colors_of(results)
+    groups, colors = results.breakdown(part), colors_of(results)
     figure, axes = _subplot(1 + len(groups) * (0.14 + 0.1 * len(colors)))
     thick = 0.8 / len(colors)
     for i, (name, color) in enumerate(colors.items()):
-        values = [group[name] for group in groups.values()]
+        means = [summarize(list(seeds[name].values()))[0] for seeds in groups.values()]
         axes.barh(np.arange(len(groups)) - 0.4 + (i + 0.5) * thick,
-                  [np.nan if value is None else value for value in values], thick, color=color,
-                  label=short(name))
-    axes.set_xlabel(f'{part_measure(results, part)}, %')
+                  results.scale * np.array(means, float), thick, color=color, label=short(name))
+    axes.set_xlabel(f'{measure}, %')
     _name_rows(axes, list(groups))
     return Plot('Mean over the seeds', _svg(figure, legend=True), 'The numbers are in the table.')
-
-
-def part_measure(results: Results, part: str) -> str:
-    """The measure of each class or object size, whatever the metric of all together."""
-    if results.unit == 'percent':  # mmseg's
-        return 'IoU'
-    return 'AP' if part == 'per_class' else 'mAP'
 
 
 def short(text: str) -> str:
@@ -87,13 +78,6 @@ def difference(pair: PairedDifference, scale: int) -> str:
     if pair.ci95 is not None:
         text += ' ({:.2f} to {:.2f})'.format(*(scale * end for end in pair.ci95))
     return text.replace('-', '−')
-
-
-def means(results: Results, part: str) -> dict[str, dict[str, float | None]]:
-    """The mean over the seeds of every label and variant, in percent."""
-    return {label: {name: summarize([results.scale * value for value in seeds.values()])[0]
-                    for name, seeds in variants.items()}
-            for label, variants in results.breakdown(part).items()}
 
 
 def colors_of(results: Results | Curve) -> dict[str, str]:

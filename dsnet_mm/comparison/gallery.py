@@ -2,6 +2,7 @@
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dsnet_mm.comparison.results import load, save
@@ -25,16 +26,13 @@ INDEX = 'index.json'
 @dataclass
 class Picture:
     """A picture of an image, in a file of the gallery's folder."""
-
     caption: str
-    alt: str
     file: str
 
 
 @dataclass
 class ImagePictures:
     """All pictures of one image."""
-
     image: str  # name of its file
     pictures: list[Picture]
 
@@ -53,13 +51,12 @@ def write_gallery(cfg: Config, models: Mapping[str, BaseModel], dataset: BaseDat
     index = []
     for number in range(images):
         sample = dataset[(2 * number + 1) * len(dataset) // (2 * images)]
-        name = Path(sample['data_samples'].img_path).name
         pictures = []
-        for row, (what, caption, rgb) in enumerate(_pictures(models, sample, visualizer)):
+        for row, (caption, rgb) in enumerate(_pictures(models, sample, visualizer)):
             file = f'{number}-{row}.png'
             mmcv.imwrite(rgb[..., ::-1], str(folder / file))
-            pictures.append(Picture(caption, f'{name}: {what}', file))
-        index.append(ImagePictures(name, pictures))
+            pictures.append(Picture(caption, file))
+        index.append(ImagePictures(Path(sample['data_samples'].img_path).name, pictures))
     save(index, folder / INDEX)
 
 
@@ -70,15 +67,16 @@ def read_gallery(folder: Path) -> list[ImagePictures]:
 
 @torch.no_grad()
 def _pictures(models: Mapping[str, BaseModel], sample: dict,
-              visualizer: Visualizer) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yields a description, a caption and the RGB pixels of each picture of an image."""
+              visualizer: Visualizer) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the caption and the RGB pixels of each picture of an image."""
     image = mmcv.imread(sample['data_samples'].img_path, channel_order='rgb')
     height, width = image.shape[:2]
+    enlarge = partial(mmcv.imresize, size=(width, height), interpolation='nearest')
     for number, (variant, model) in enumerate(models.items()):
         batch = pseudo_collate([copy.deepcopy(sample)])
         found = model.test_step(batch)[0]
         if number == 0:
-            yield ('the image with the ground truth', f'ground truth, {width}×{height} pixels',
+            yield (f'ground truth, {width}×{height} pixels',
                    _draw(visualizer, image, found, draw_pred=False))
         preprocessor = model.data_preprocessor
         images = preprocessor.cast_data(batch['inputs'])
@@ -87,29 +85,23 @@ def _pictures(models: Mapping[str, BaseModel], sample: dict,
         top, bottom, left, right = (round(float(side)) for side in found.get(
             'border', (0, resized.shape[1], 0, resized.shape[2])))
         inside = slice(top, bottom), slice(left, right)
-        pixels = _enlarge(image_to_rgb(resized)[inside], width, height)
+        pixels = enlarge(image_to_rgb(resized)[inside])
         size = f'{resized.shape[2]}×{resized.shape[1]}'
         if 'pred_sem_seg' in found:  # its colours hide the image
-            yield f'resized by {variant}', f'{variant}, {size}', pixels
-        yield (f'resized by {variant}, with the predictions', f'{variant}, {size}, predictions',
+            yield f'{variant}, {size}', pixels
+        yield (f'{variant}, {size}, with the predictions',
                _draw(visualizer, pixels, found, draw_gt=False))
         net = preprocessor.resizer
         if isinstance(net, ConvexResizer) and net.starts_as_image:
             maps = coefficient_maps(net, images[0][None].to(resized.dtype), resized.shape[-2:])
             distance = maps['distance'][0][inside]
             highest = max(distance.max().item(), 1e-6)
-            colors = map_to_rgb(distance, COLORMAPS['distance'], highest)
-            yield (f'how far the coefficients of {variant} are from their start',
-                   f'{variant}: distance of its coefficients from those before training, '
-                   f'dark 0 to bright {highest:.2g}',
-                   _enlarge(colors, width, height))
+            yield (f'{variant}: distance of its coefficients from those before training, dark 0 to '
+                   f'bright {highest:.2g}',
+                   enlarge(map_to_rgb(distance, COLORMAPS['distance'], highest)))
 
 
 def _draw(visualizer: Visualizer, image: np.ndarray, sample: BaseDataElement,
           **what: bool) -> np.ndarray:
     visualizer.add_datasample('picture', image, sample, **what)
     return visualizer.get_image()
-
-
-def _enlarge(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    return mmcv.imresize(image, (width, height), interpolation='nearest')

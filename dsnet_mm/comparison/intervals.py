@@ -10,7 +10,6 @@ from scipy import stats
 @dataclass
 class PairedDifference:
     """The mean of a minus b over the seeds that both have, with Student's interval for pairs."""
-
     mean: float | None  # None without a common seed
     ci95: list[float] | None  # low and high end; None with fewer than two common seeds
     n: int  # of common seeds

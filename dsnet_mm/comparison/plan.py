@@ -16,7 +16,6 @@ HIGH_RES = 'high-res'  # the variant without a resizer: the model on the input i
 
 class Comparison(NamedTuple):
     """The runs of a comparison at one size."""
-
     cfg: Config  # which all runs share
     runs: list[Run]
     metric: str
@@ -59,7 +58,7 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
                 run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
             if run_cfg.get('load_from'):
-                run_cfg.load_from = of_seed(run_cfg.load_from, seed)
+                run_cfg.load_from = run_cfg.load_from.replace('{seed}', str(seed))
             run_cfg.work_dir = None  # set by the worker, so that a folder may be moved
             if 'max_iters' in cfg.train_cfg:
                 run_cfg.default_hooks.logger.log_metric_by_epoch = False
@@ -71,11 +70,6 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
             runs.append(Run(variant, seed, options, folder / 'runs' / f'{variant}-seed{seed}',
                             text_of(run_cfg), total, metric, note))
     return runs
-
-
-def of_seed(checkpoint: str, seed: int) -> str:
-    """The path of a checkpoint, with the seed in the place of ``{seed}``."""
-    return checkpoint.replace('{seed}', str(seed))
 
 
 def is_frozen(cfg: Config) -> bool:

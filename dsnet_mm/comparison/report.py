@@ -5,9 +5,9 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsnet_mm.comparison.figures import Plot, difference, means, part_measure, part_plot, plots
+from dsnet_mm.comparison.figures import Plot, difference, part_plot, plots
 from dsnet_mm.comparison.gallery import read_gallery
-from dsnet_mm.comparison.intervals import PairedDifference, paired, verdict
+from dsnet_mm.comparison.intervals import PairedDifference, paired, summarize, verdict
 from dsnet_mm.comparison.plan import HIGH_RES
 from dsnet_mm.comparison.results import Curve, Results, reached
 
@@ -29,7 +29,6 @@ CURVE_NOTES = [
 @dataclass
 class Section:
     """A table with a title, and perhaps a note on it and a plot of it."""
-
     title: str
     rows: Rows
     note: str = ''
@@ -39,7 +38,6 @@ class Section:
 @dataclass
 class Report:
     """What both files of a report show, from top to bottom."""
-
     title: str
     summary: str
     rows: Rows
@@ -69,12 +67,13 @@ def report_of(results: Results | Curve) -> Report:
         return Report('Variants compared at several sizes', _curve_summary(results),
                       reach_table(results), CURVE_NOTES, plots(results),
                       [Section('All sizes', sizes_table(results))], _provenance(results))
+    parts = (('Object sizes', 'per_size', 'mAP'),
+             ('Classes', 'per_class', 'IoU' if results.unit == 'percent' else 'AP'))
     sections = [
-        Section(title, part_table(results, part),
-                f'{part_measure(results, part)} in percent: means over the seeds, and differences '
-                'over the seeds that both finished.', part_plot(results, part))
-        for title, part in (('Object sizes', 'per_size'), ('Classes', 'per_class'))
-        if means(results, part)]
+        Section(title, part_table(results, part), f'{measure} in percent: means over the seeds, '
+                'and differences over the seeds that both finished.',
+                part_plot(results, part, measure))
+        for title, part, measure in parts if results.breakdown(part)]
     if pairs := pairs_table(results):
         sections.insert(0, Section('Each minus each before it', pairs))
     return Report(f'{_compared(results).capitalize()}s compared', _summary(results),
@@ -129,11 +128,11 @@ def pairs_table(results: Results) -> Rows:
 def part_table(results: Results, part: str) -> Rows:
     """The mean of every class or object size, and its differences to the first variant."""
     first, *others = results.variants
-    averages = means(results, part)
     rows = [[part.removeprefix('per_'), *results.variants, *(f'{a} − {first}' for a in others)]]
     for label, seeds in results.breakdown(part).items():
+        means = (summarize(list(values.values()))[0] for values in seeds.values())
         changes = (paired(seeds[name], seeds[first]).mean for name in others)
-        rows.append([label, *map(_cell, averages[label].values()),
+        rows.append([label, *(_cell(mean, scale=results.scale) for mean in means),
                      *(_cell(change, '{:+.1f}', results.scale) for change in changes)])
     return rows
 
@@ -204,16 +203,11 @@ def html(report: Report, results: Results | Curve, gallery: Path) -> str:
     """The report as one HTML file that needs no others."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters['data_uri'] = _data_uri
-    images = [] if isinstance(results, Curve) else read_gallery(gallery)
-    pictures = {picture.file: (gallery / picture.file).read_bytes()
-                for image in images for picture in image.pictures}
+    environment.filters['data_uri'] = (
+        lambda content, kind: f'data:{kind};base64,{base64.b64encode(content).decode()}')
     return environment.get_template('report.html.j2').render(
-        report=report, results=results, gallery=images, pictures=pictures)
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f'data:{kind};base64,{base64.b64encode(content).decode()}'
+        report=report, results=results, read=lambda file: (gallery / file).read_bytes(),
+        gallery=[] if isinstance(results, Curve) else read_gallery(gallery))
 
 
 def _compared(results: Results) -> str:

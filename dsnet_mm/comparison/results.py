@@ -16,7 +16,6 @@ T = TypeVar('T')
 @dataclass
 class Evaluation:
     """The evaluation of one trained model, as result.json in the folder of its run has it."""
-
     metrics: dict[str, float]
     per_class: dict[str, float | None]
     per_size: dict[str, float | None]
@@ -26,7 +25,6 @@ class Evaluation:
 @dataclass
 class RunResult:
     """A finished run: a variant trained with a seed."""
-
     variant: str
     seed: int
     value: float  # of the metric
@@ -40,7 +38,6 @@ class RunResult:
 @dataclass
 class FailedRun:
     """A run that failed, with the end of its log."""
-
     variant: str
     seed: int
     log: str
@@ -49,7 +46,6 @@ class FailedRun:
 @dataclass
 class VariantResult:
     """A variant over all its seeds; None where no run has finished."""
-
     seeds: dict[str, float]  # the metric by seed
     mean: float | None
     std: float | None  # sample standard deviation
@@ -64,7 +60,6 @@ class VariantResult:
 @dataclass
 class Pixels:
     """(height, width) of the first validation image before and after the resizer."""
-
     input: list[int]
     output: list[int]
 
@@ -72,7 +67,6 @@ class Pixels:
 @dataclass(kw_only=True)
 class About:
     """What was compared, how and where."""
-
     config: str
     mode: str  # 'train', 'resizer' (with a frozen model) or 'finetune'
     command: str
@@ -92,7 +86,6 @@ class About:
 @dataclass(kw_only=True)
 class Results(About):
     """A comparison at one size."""
-
     variants: dict[str, VariantResult]  # the others are compared with the first
     paired: dict[str, PairedDifference]  # 'b-a': of another one, b, to the first, a
     step: str  # 'epoch' or 'iteration', of the runs' curves
@@ -118,7 +111,6 @@ class Results(About):
 @dataclass
 class CurvePoint:
     """A variant at one size; ``paired`` is its difference to the first variant at that size."""
-
     size: float
     seeds: dict[str, float]
     mean: float | None
@@ -130,7 +122,6 @@ class CurvePoint:
 @dataclass(kw_only=True)
 class Curve(About):
     """Comparisons at several sizes, ascending; ``variants`` has a point for each size."""
-
     sizes: list[float]
     pixels: list[Pixels]
     variants: dict[str, list[CurvePoint]]

@@ -21,7 +21,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 @dataclass(eq=False)
 class Run:
     """One training: a variant with a seed."""
-
     variant: str
     seed: int
     options: dict  # that the variant sets in the config
@@ -113,8 +112,8 @@ class Run:
             visible = os.environ.get('CUDA_VISIBLE_DEVICES')
             gpus = visible.split(',') if visible else [str(i) for i in range(processes)]
             environment['CUDA_VISIBLE_DEVICES'] = gpus[self.slot % len(gpus)]
-        command += ['dsnet_mm.comparison.worker', str(self.config_file), '--launcher', launcher,
-                    '--parent', str(os.getpid())]
+        command += [
+            'dsnet_mm.comparison.worker', str(self.config_file), launcher, str(os.getpid())]
         with self.log.open('a') as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log,
                                             stderr=subprocess.STDOUT, pass_fds=[lock.fileno()])
@@ -146,7 +145,6 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO)
     """
     waiting = [run for run in runs if not run.finished]
     running: list[Run] = []
-    failed: list[Run] = []
     with Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                   TextColumn('{task.fields[value]}'), TimeRemainingColumn(),
                   speed_estimate_period=3600) as progress:
@@ -173,13 +171,11 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO)
                     running.append(run)
                 time.sleep(1)
                 for run in list(running):
-                    code = run.process.poll()
+                    ended = run.process.poll() is not None
                     show(run)
-                    if code is None:
-                        continue
-                    running.remove(run)
-                    if not run.finished:
-                        failed.append(run)
+                    if ended:
+                        running.remove(run)
+                    if ended and not run.finished:
                         progress.update(tasks[run], description=f'[red]{run} failed[/]')
                         progress.stop_task(tasks[run])
         finally:
@@ -187,4 +183,4 @@ def run_all(runs: list[Run], jobs: int, launcher: str, processes: int, lock: IO)
                 run.process.terminate()
             for run in running:
                 run.process.wait()
-    return failed
+    return [run for run in runs if not run.finished]

@@ -1,6 +1,6 @@
 """Trains and evaluates one run of a comparison, then writes ``result.json`` into its folder."""
-import argparse
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -66,19 +66,14 @@ def _end_with(parent: int) -> None:
             os._exit(1)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', type=Path)
-    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
-    parser.add_argument('--parent', type=int, required=True, help='process to end with')
-    args = parser.parse_args()
-    threading.Thread(target=_end_with, args=[args.parent], daemon=True).start()
-    cfg = load_run(args.config)
-    cfg.launcher = args.launcher
+def main(file: str, launcher: str, parent: str) -> None:
+    threading.Thread(target=_end_with, args=[int(parent)], daemon=True).start()
+    cfg = load_run(Path(file))
+    cfg.launcher = launcher
     evaluation = train_and_evaluate(cfg)
     if is_main_process():
         save(evaluation, Path(cfg.work_dir) / 'result.json')
 
 
 if __name__ == '__main__':
-    main()
+    main(*sys.argv[1:])

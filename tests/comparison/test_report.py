@@ -101,8 +101,7 @@ def hostile() -> Results:
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A folder with a gallery of one image in two versions."""
-    pictures = [Picture(f'{name} {MARKUP}', f'alt of {name} {MARKUP}', f'{name}.png')
-                for name in ('large', 'small')]
+    pictures = [Picture(f'{name} {MARKUP}', f'{name}.png') for name in ('large', 'small')]
     (tmp_path / 'gallery').mkdir()
     for picture, width in zip(pictures, (800, 40)):
         image = np.full((30, width, 3), 99, np.uint8)
@@ -314,7 +313,7 @@ def test_pictures_have_words(results, folder):
                             'downsizenet: 1 to 3 epochs, 14.4 to 43.3; '
                             'area: 1 to 3 epochs, 11.5 to 34.5')
     assert alts[2] == 'Milliseconds per image. bilinear: 10.0; downsizenet: 20.5'
-    assert alts[-2:] == [f'alt of large {MARKUP}', f'alt of small {MARKUP}']
+    assert alts[-2:] == [f'first {MARKUP}: large {MARKUP}', f'first {MARKUP}: small {MARKUP}']
     embedded = [base64.b64decode(image['src'].split(',')[1]) for image in page.all('img')[-2:]]
     assert embedded == [(folder / f'gallery/{name}.png').read_bytes()
                         for name in ('large', 'small')]
