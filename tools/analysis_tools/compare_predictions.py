@@ -86,7 +86,7 @@ def colors(prediction: Prediction) -> np.ndarray:
 
 def draw(image: np.ndarray, predictions: dict[str, Prediction],
          part: tuple[int, int, int, int]) -> Figure:
-    """The page: the input image and the ground truth, then a column for each variant."""
+    """The figure: the input image and the ground truth, then a column for each variant."""
     x, y, width, height = part
     figure = Figure(figsize=(2.4 * (1 + len(predictions)), 2.4 * 2 * height / width + 0.6),
                     layout='constrained')
