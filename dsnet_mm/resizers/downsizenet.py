@@ -20,10 +20,10 @@ from dsnet_mm.resizers.ops.convolution import (
     pooled_convolution,
     strided_convolution,
 )
-from dsnet_mm.resizers.ops.graphs import is_compiling, is_exporting
+from dsnet_mm.resizers.ops.graphs import is_exporting, needs_gradients
 from dsnet_mm.resizers.ops.layers import floating_pooling, interpolate
 from dsnet_mm.resizers.ops.sampling import Grid, project
-from dsnet_mm.resizers.ops.size import Size, check_images, check_size, size_of, to_float
+from dsnet_mm.resizers.ops.size import Size, check_size, size_of, to_float
 
 import torch
 from torch import Tensor
@@ -31,51 +31,44 @@ from torch.utils.checkpoint import checkpoint
 
 Statistics = tuple[Tensor, Tensor]
 _LARGER_WINDOWS = (
-    "DownsizeNet weighs the paper's four neighbours. For more use DownsizeNetV2 "
-    '(dsnet_mm/resizers/downsizenet_v2.py); weights trained with a larger window need dsnet-mm '
-    '0.1.0 of commit 9598a05')
+    "DownsizeNet combines the paper's four neighbours; for more use DownsizeNetV2 instead. Weights "
+    'trained with a larger window need dsnet-mm 0.1.0 at commit 9598a05')
 
 
 class DownsizeNet(PlainDownsizeNet, ConvexResizer):
     """Resizes images by learned convex combinations of four neighbouring pixels.
 
-    Each output pixel is projected into the input and becomes a weighted sum of the four pixels
-    nearest there. The coefficients come from the texture around the projected point (3x3
-    convolutions) and from its distances to the four (a 1x1 layer), joined by a 1x1 convolution (Mai
-    et al., "Task Generalizable Spatial and Texture Aware Image Downsizing Network", network
-    architecture). The output is a real image: all channels share the coefficients, which are not
-    negative and sum to 1.
-
-    With the bilinear prior, ours on top of the paper, an untrained network is bilinear
-    interpolation (``F.interpolate(mode='bilinear', align_corners=False)``). More of the pixels of a
-    strongly downsized image are seen by :class:`~dsnet_mm.resizers.DownsizeNetV2`.
+    Each output pixel is projected into the input image and combines the four pixels nearest there.
+    The coefficients, which all channels share, are inferred from the texture around the projected
+    point (3x3 convolutions) and its distances to the four pixels (Mai et al., "Task Generalizable
+    Spatial and Texture Aware Image Downsizing Network"). With the bilinear prior, which the paper
+    lacks, an untrained network is exactly ``F.interpolate(mode='bilinear')``.
 
     :meth:`plain` computes the network layer by layer, as the paper describes it; :meth:`forward`
     computes the same in less time, and without gradients in bands of rows.
 
     Args:
-        num_convs (int): 3x3 convolutions on the texture: 2, 3 or 4 (the paper's Table 9).
+        num_convs (int): 3x3 convolutions of the texture branch: 2, 3 or 4 (the paper's Table 9).
         channels (int): Width of the texture and of the distance features.
-        activation (str): What makes four logits coefficients: ``'softmax'``, or ``'sigmoid'``
-            normalised to sum 1 (the paper's interpolation layer has both).
+        activation (str): From logits to coefficients: ``'softmax'``, or ``'sigmoid'`` normalised to
+            sum 1 (the paper has both).
         use_texture (bool): Infer from texture.
         use_distance (bool): Infer from distance; ``False`` is the paper's texture-only ablation.
         in_channels (int): Channels of the images.
         bilinear_prior (bool): Multiply the coefficients onto the bilinear ones and start as
-            bilinear interpolation; ``False`` infers them freely from a random start, as the paper.
-        window (int): Neighbours along each axis: 2, for configs that say so.
-        with_cp (bool): Compute the network's inner values again in the backward pass instead of
-            keeping them: less memory, more time.
-        weights (str | Path, optional): Start from a trained resizer: a name or file that
-            :mod:`dsnet_mm.resizers.pretrained` knows. Its arguments must be the same;
-            :meth:`from_pretrained` takes them from there.
+            bilinear interpolation; ``False`` starts at random, as the paper.
+        window (int): Neighbours along each axis; must be 2.
+        with_cp (bool): Recompute activations in the backward pass: less memory, more time.
+        weights (str | Path, optional): Trained resizer to start from, a name or file that
+            :mod:`dsnet_mm.resizers.pretrained` knows; the other arguments must be those it was
+            trained with, which :meth:`from_pretrained` reads from the file.
 
     Raises:
         ValueError: If an argument is out of range, or the weights are of another network.
         TypeError: If a switch is not True or False.
         FileNotFoundError: If there are no such weights.
     """
-    # Input pixels computed at once without gradients: 16 channels of them take 8 MB.
+    # Input pixels in a band; 16 channels of them take 8 MB.
     _PIXELS = 2**17
 
     def __init__(self,
@@ -101,48 +94,13 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
             pretrained.load(self, weights)
 
     def reset_parameters(self) -> None:
-        """Sets the parameters as at the start: those given as ``weights``, otherwise drawn anew,
-        where with the prior the network is bilinear interpolation again."""
+        """Loads the trained ``weights`` again if they were given, otherwise re-initialises."""
         super().reset_parameters()
         if self.weights is not None:
             pretrained.load(self, self.weights)
 
-    def forward(self, images: Tensor, size: Size) -> Tensor:
-        """Resizes images.
-
-        Args:
-            images (Tensor): (N, C, H, W), any value range, of the parameters' dtype or unsigned
-                8-bit.
-            size (tuple[int, int]): Height and width of the output in pixels, smaller or larger.
-
-        Returns:
-            Tensor: (N, C, h, w), each pixel between the least and the greatest of its neighbours;
-            floating-point.
-
-        Raises:
-            TypeError: If the images are neither floating-point nor unsigned 8-bit, or the size not
-                integers.
-            ValueError: If the images are empty or have the wrong shape, or the size is wrong.
-        """
-        check_images(images, self.in_channels)
-        size = check_size(size)
-        learns = torch.is_grad_enabled() and (
-            images.requires_grad or any(p.requires_grad for p in self.parameters()))
-        # A graph to be compiled or exported is one of whole images: it holds for all sizes.
-        if not (learns or is_compiling() or torch.jit.is_tracing()):
-            return self._resize_in_bands(images, size)
-        images, grid = self._prepare(images, size)
-        if self.with_cp and learns:
-            return checkpoint(self._resize, images, grid, use_reentrant=False)
-        return self._resize(images, grid)
-
-    def coefficients(self, images: Tensor, size: Size) -> Tensor:
-        """The coefficients (N, 4, h, w) of the four neighbours of each output pixel, row by row.
-
-        Arguments and errors are those of :meth:`forward`.
-        """
-        check_images(images, self.in_channels)
-        return self._coefficients(*self._prepare(images, check_size(size)))
+    def _infer(self, images: Tensor, size: Size) -> Tensor:
+        return self._coefficients(*self._prepare(images, size))
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
         """The coefficients (4, h, w) that the bilinear prior gives the same neighbours."""
@@ -152,6 +110,12 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         """Floating-point images, and the neighbours of the output pixels in them."""
         images = to_float(images, self.logits.weight.dtype)
         return images, project(size_of(images), size).to(images)
+
+    def _resize_whole(self, images: Tensor, size: Size) -> Tensor:
+        images, grid = self._prepare(images, size)
+        if self.with_cp and needs_gradients(self, images):
+            return checkpoint(self._resize, images, grid, use_reentrant=False)
+        return self._resize(images, grid)
 
     def _resize_in_bands(self, images: Tensor, size: Size) -> Tensor:
         dtype = images.dtype if images.is_floating_point() else self.logits.weight.dtype
@@ -172,23 +136,17 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
 
     def _coefficients(self, images: Tensor, grid: Grid,
                       statistics: Statistics | None = None) -> Tensor:
-        """The coefficients (N, 4, h, w).
-
-        Args:
-            images (Tensor): (N, C, H, W), floating-point, or some of their rows.
-            grid (Grid): Where the output pixels fall in them.
-            statistics (tuple[Tensor, Tensor], optional): Mean and variance (N, C, 1, 1) of the
-                whole images; by default those of ``images``.
-        """
+        """(N, 4, h, w) from floating-point images, or some of their rows with the statistics of
+        the whole images."""
         height, width = grid.size()
         distinct = grid.distinct()
         logits = self._logits_of_distance(distinct).expand(len(images), -1, height * width)
         if self.texture is not None:
             texture = standardize(images, *(statistics or mean_and_variance([images])))
-            # Few channels are convolved far faster where they lie last in memory.
+            # Few channels are convolved far faster in channels-last layout.
             texture = self._pooled_texture(texture.contiguous(memory_format=torch.channels_last),
                                            grid)
-            # The 1x1 convolution of channels that lie last: its result lies with them first.
+            # A 1x1 convolution from channels-last to channels-first layout.
             pixels = texture.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
             weight = self.logits.weight[:, :texture.shape[1], 0, 0].expand(len(images), -1, -1)
             logits = torch.baddbmm(logits, weight, pixels)
@@ -198,7 +156,7 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         return coefficients
 
     def _logits_of_distance(self, grid: Grid) -> Tensor:
-        """(4, h * w) the bias and the share of the distances in the logits."""
+        """(4, h * w): the bias plus what the distances add to the logits."""
         if self.distance is None:
             height, width = grid.size()
             return self.logits.bias[:, None].expand(-1, height * width)
@@ -217,11 +175,10 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         if grid.y.stride and grid.x.stride:
             return relu(strided_convolution(last, relu(last_but_one(features)), grid))
         (height, width), (h, w) = features.shape[-2:], grid.size()
-        learns = torch.is_grad_enabled() and (
-            features.requires_grad or last_but_one.weight.requires_grad)
-        # A graph to be exported cannot ask for the sizes. Gradients of patches cost more than those
-        # of a whole map.
-        if is_exporting() or not learns and 2 * h * w <= height * width:
+        # Only few points are worth patches, whose gradients cost more than those of a whole map. A
+        # graph to be exported holds for all sizes, so must not ask for them.
+        if is_exporting() or (2 * h * w <= height * width
+                              and not needs_gradients(last_but_one, features)):
             padded = relu(padded_convolution(last_but_one, features))
             return relu(pooled_convolution(last, padded, grid))
         return relu(floating_pooling(last(relu(last_but_one(features))), grid))
@@ -230,8 +187,8 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         if f'{prefix}embedding.weight' in state_dict:
             raise ValueError(
                 f'{prefix}* in the checkpoint is a DownsizeNetV2, this is a DownsizeNet: set '
-                "resizer=dict(type='DownsizeNetV2') in model.data_preprocessor, or take these "
-                'weights out of the checkpoint')
+                "resizer=dict(type='DownsizeNetV2') in model.data_preprocessor, or remove these "
+                'weights from the checkpoint')
         logits = state_dict.get(f'{prefix}logits.weight')
         if logits is not None and logits.dim() == 4 and len(logits) > 4:
             raise ValueError(f'{prefix}logits.weight is for {len(logits)} neighbours of each '
@@ -240,11 +197,8 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
 
 
 def mean_and_variance(parts: Iterable[Tensor]) -> Statistics:
-    """Mean and variance (N, C, 1, 1) of each channel of each image, in single precision or better.
-
-    Args:
-        parts (Iterable[Tensor]): (N, C, H_i, W) all rows of the images, in parts.
-    """
+    """Mean and variance (N, C, 1, 1) of each channel of each image, in single precision or better,
+    from all rows of the images in parts (N, C, H_i, W)."""
     found, heights = [], []
     for part in parts:
         # PyTorch 2.1 cannot compile promote_types().

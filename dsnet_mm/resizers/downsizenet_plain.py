@@ -1,8 +1,4 @@
-"""The paper's network, step by step on the whole image.
-
-Mai et al., "Task Generalizable Spatial and Texture Aware Image Downsizing Network". The bilinear
-prior is ours.
-"""
+"""DownsizeNet as its paper describes it, layer by layer on the whole image."""
 from typing import Any
 
 from dsnet_mm.resizers.ops.layers import floating_pooling, interpolate, softmax
@@ -20,17 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Added to every bilinear weight before the coefficients are multiplied onto it. Otherwise a weight
-# of zero would stay zero and never learn, and at odd integer ratios three of the four are zero.
+# Added to the bilinear coefficients before others are multiplied onto them: one of exactly zero, as
+# are three of four at odd integer ratios, would stay zero and get no gradient.
 RISE = 0.1
 
 
 class PlainDownsizeNet(nn.Module):
-    """The network as the paper describes it, whose arguments are those of
-    :class:`~dsnet_mm.resizers.DownsizeNet`."""
+    """The layers of :class:`~dsnet_mm.resizers.DownsizeNet`, and its reference computation."""
     ACTIVATIONS = ('softmax', 'sigmoid')
 
-    # Sequential or None, Sequential or None, Conv2d; no type checker knows what is in a Sequential.
+    # Sequential or None, Sequential or None, Conv2d: Any, as mypy knows no layers of a Sequential.
     texture: Any
     distance: Any
     logits: Any
@@ -53,7 +48,7 @@ class PlainDownsizeNet(nn.Module):
                        bilinear_prior=bilinear_prior)
         if not (use_texture or use_distance):
             raise ValueError('use_texture and use_distance cannot both be False: '
-                             "for fixed weights use FixedResizer(mode='bilinear')")
+                             "for fixed coefficients use FixedResizer(mode='bilinear')")
         self.activation = activation
         self.in_channels = in_channels
         self.bilinear_prior = bilinear_prior
@@ -70,7 +65,7 @@ class PlainDownsizeNet(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws the weights; with the prior the network is bilinear interpolation again."""
+        """Re-initialises; with the prior the network is bilinear interpolation again."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 module.reset_parameters()
@@ -79,19 +74,14 @@ class PlainDownsizeNet(nn.Module):
             nn.init.zeros_(self.logits.bias)
 
     def plain(self, images: Tensor, size: Size) -> Tensor:
-        """Resizes images with every layer computed on the whole image.
-
-        The reference that the faster computation is tested and measured against. Arguments and
-        errors are those of :meth:`DownsizeNet.forward
-        <dsnet_mm.resizers.downsizenet.DownsizeNet.forward>`.
-        """
+        """The reference of ``forward``, with the same arguments: every layer on the whole image."""
         check_images(images, self.in_channels)
         images = to_float(images, self.logits.weight.dtype)
         # P1 to P4, the four neighbours of each output pixel's projected point.
         grid = project(size_of(images), check_size(size)).to(images)
         features = []
         if self.texture is not None:
-            # Texture: 3x3 convolutions of the large image.
+            # Texture: 3x3 convolutions of the input image.
             variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
             texture = self.texture(standardize(images, mean, variance))
             # Floating pooling: a projected point gets the texture of its neighbour P1.
@@ -104,26 +94,20 @@ class PlainDownsizeNet(nn.Module):
         coefficients = self.activate(self.logits(torch.cat(features, dim=1)))
         if self.bilinear_prior:
             coefficients = multiply_prior(coefficients, grid.prior() + RISE)
-        # Interpolation: the weighted sum of P1 to P4.
+        # Interpolation: the convex combination of P1 to P4.
         return interpolate(images, coefficients, grid)
 
     def activate(self, logits: Tensor) -> Tensor:
         """Coefficients (N, 4, h, w) that sum to 1, from logits."""
         if self.activation == 'sigmoid':
-            # sigmoid / sum of sigmoids, without dividing 0 by 0 where all four vanish
+            # sigmoid / sum of sigmoids, without 0 / 0 where all four vanish
             logits = F.logsigmoid(logits)
         return softmax(logits)
 
 
 def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """Shifts and scales each channel of each image to mean 0 and variance 1, so that the value
-    range does not matter.
-
-    Args:
-        images (Tensor): (N, C, H, W), floating-point.
-        mean (Tensor): (N, C, 1, 1) of the whole images.
-        variance (Tensor): (N, C, 1, 1) of the whole images.
-    """
+    """Shifts and scales each channel of each image to mean 0 and variance 1, given the mean and
+    variance (N, C, 1, 1) of the whole images."""
     # A channel without texture becomes zero, not amplified rounding errors.
     power = variance + (1e-3 * mean).square()
     scale = power.clamp(min=torch.finfo(power.dtype).tiny).rsqrt()
@@ -132,19 +116,12 @@ def standardize(images: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 
 
 def multiply_prior(coefficients: Tensor, prior: Tensor) -> Tensor:
-    """Multiplies coefficients onto the bilinear weights: equal ones leave these as they are.
-
-    Args:
-        coefficients (Tensor): (N, 4, h, w), summing to 1.
-        prior (Tensor): (4, h, w) the bilinear weights plus ``RISE``.
-
-    Returns:
-        Tensor: (N, 4, h, w) coefficients, not negative and summing to 1.
-    """
-    weights = torch.addcmul(prior.new_full((), -RISE / 4), coefficients, prior)
-    # Cut at zero. Not by clamp: a weight of exactly zero must keep its gradient.
-    weights = F.threshold(weights, -torch.finfo(weights.dtype).tiny, 0)
-    return weights / weights.sum(dim=1, keepdim=True)
+    """Multiplies coefficients (N, 4, h, w) onto ``prior`` (4, h, w), the bilinear ones plus
+    ``RISE``; where all are equal, the result is the bilinear ones."""
+    product = torch.addcmul(prior.new_full((), -RISE / 4), coefficients, prior)
+    # Cut at zero, but not by clamp: a coefficient of exactly zero must keep its gradient.
+    product = F.threshold(product, -torch.finfo(product.dtype).tiny, 0)
+    return product / product.sum(dim=1, keepdim=True)
 
 
 def check_switches(**arguments: bool) -> None:

@@ -1,4 +1,4 @@
-"""DownsizeNetV2: convex weights over a window that the network sees, at a fixed ratio."""
+"""DownsizeNetV2: a content-adaptive convex kernel for every output pixel."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,14 +9,7 @@ from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.ops import bands, sampling
 from dsnet_mm.resizers.ops.graphs import is_compiling
 from dsnet_mm.resizers.ops.layers import relative_contrast, softmax, weighted_sum, zero_sum
-from dsnet_mm.resizers.ops.size import (
-    Size,
-    check_images,
-    check_positive,
-    check_size,
-    size_of,
-    to_float,
-)
+from dsnet_mm.resizers.ops.size import Size, check_positive, check_size, size_of, to_float
 
 import torch
 import torch.nn.functional as F
@@ -24,46 +17,41 @@ from torch import Tensor, nn
 
 
 class DownsizeNetV2(ConvexResizer):
-    """Resizes images by convex combinations of a window's pixels, inferred from these pixels.
+    """Resizes images with a content-adaptive convex kernel for every output pixel.
 
-    Ours, for images shrunk by more than the four neighbours of the paper's
-    :class:`~dsnet_mm.resizers.DownsizeNet` can see. In two stages:
+    1. The input image is sampled at the output pixels' centres, edges and corners, by interpolation
+       without parameters. From here on the ratio is exactly 2, whatever the images' sizes.
+    2. Each output pixel is a convex combination of the 3x3 samples on it. A strided convolution
+       embeds these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and softmax
+       give the nine coefficients, which all channels share.
 
-    1. The image is sampled at the output pixels' centres, edges and corners, by interpolation
-       without parameters. From here on the ratio is exactly 2, whatever the images' sizes, and
-       everything is small.
-    2. Each output pixel is a weighted sum of the 3x3 samples on it. A strided convolution embeds
-       these, a 3x3 convolution adds their surroundings, and a 1x1 convolution and softmax give
-       the nine weights, which all channels share.
-
-    The weights depend on local contrast alone: ``net(a * images + b) = a * net(images) + b`` for
-    ``a > 0``, as long as contrast is well above a thousandth of the brightness. No statistics over
-    the image are taken, so that crops give the same pixels away from their borders.
+    Untrained it is bilinear interpolation but for 0.8 % of the coefficients' mass, which is spread
+    over all samples so that each gets a gradient. The coefficients depend on local contrast alone:
+    ``net(a * images + b) = a * net(images) + b`` for ``a > 0``, as long as contrast is well above a
+    thousandth of the brightness. Crops give the same pixels away from their borders.
 
     Args:
         channels (int): Width of the network.
-        prior (str): Where training starts. ``'bilinear'`` gives the sample at the centre all the
-            weight: that is ``F.interpolate(mode='bilinear')`` where an image shrinks to a quarter
-            at least. ``'antialias'`` is a triangle over all nine, about
-            ``F.interpolate(mode='bilinear', antialias=True)``. Of the weight 0.8 % is spread over
-            all samples, or those without would never learn.
+        prior (str): What an untrained network is: ``'bilinear'`` is
+            ``F.interpolate(mode='bilinear')`` down to scale 0.25, below which it samples an
+            antialiased image; ``'antialias'`` is about
+            ``F.interpolate(mode='bilinear', antialias=True)``.
         in_channels (int): Channels of the images.
-        weights (str | Path, optional): Start from a trained resizer: a name or file that
+        weights (str | Path, optional): Trained resizer to start from, a name or file that
             :mod:`dsnet_mm.resizers.pretrained` knows.
 
     Raises:
         ValueError: If an argument is out of range, or the weights are of another network.
         FileNotFoundError: If there are no such weights.
     """
-    # Weights of the three samples along one axis.
+    # Relative coefficients of the three samples along one axis.
     PRIORS = {'bilinear': (0., 1., 0.), 'antialias': (1., 2., 1.)}
 
-    # Output pixels computed at once without gradients, so that what is in between stays in the
-    # processor's cache.
+    # Output pixels in a band.
     _PIXELS = 2**16
 
     log_prior: Tensor
-    # Conv2d; its bias is there, which no type checker knows.
+    # Conv2d with a bias, which mypy takes for optional.
     embedding: Any
     logits: Any
 
@@ -79,8 +67,8 @@ class DownsizeNetV2(ConvexResizer):
         self.in_channels = in_channels
         self.weights = weights
         line = torch.tensor(self.PRIORS[prior]) / sum(self.PRIORS[prior])
-        weight = (line[:, None] * line).flatten() + 1e-3
-        self.register_buffer('log_prior', (weight / weight.sum()).log(), persistent=False)
+        start = (line[:, None] * line).flatten() + 1e-3
+        self.register_buffer('log_prior', (start / start.sum()).log(), persistent=False)
         self.embedding = nn.Conv2d(in_channels, channels, 3, stride=2)
         self.context = nn.Conv2d(channels, channels, 3)
         self.logits = nn.Conv2d(channels, 9, 1)
@@ -94,56 +82,29 @@ class DownsizeNetV2(ConvexResizer):
         if self.weights is not None:
             pretrained.load(self, self.weights)
 
-    def forward(self, images: Tensor, size: Size) -> Tensor:
-        """Resizes images.
-
-        Args:
-            images (Tensor): (N, C, H, W), any value range, of the parameters' dtype or unsigned
-                8-bit.
-            size (tuple[int, int]): Height and width of the output in pixels, smaller or larger.
-
-        Returns:
-            Tensor: (N, C, h, w), each pixel between the least and the greatest of its
-            neighbourhood; floating-point.
-
-        Raises:
-            TypeError: If the images are neither floating-point nor unsigned 8-bit, or the size not
-                integers.
-            ValueError: If the images are empty or have the wrong shape, or the size is wrong.
-        """
-        check_images(images, self.in_channels)
-        height, width = size = check_size(size)
-        learns = torch.is_grad_enabled() and (
-            images.requires_grad or any(p.requires_grad for p in self.parameters()))
-        # A graph to be compiled or exported is one of whole images: it holds for all sizes.
-        if learns or is_compiling() or torch.jit.is_tracing():
-            return self._resize(images, self._grid(images, size))
-        out = self.log_prior.new_empty((*images.shape[:2], height, width))
-        rows = max(1, self._PIXELS // (len(images) * width))
-        for band in bands.cut(dense_grid, size_of(images), (height, width), rows, 0,
-                              self.log_prior.dtype, images.device):
-            out[:, :, band.rows] = self._resize(images[:, :, band.input_rows], band.grid)
-        return out
-
-    def coefficients(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (N, 9, h, w) of the samples around each output pixel, row by row.
-
-        Arguments and errors are those of :meth:`forward`.
-        """
-        check_images(images, self.in_channels)
-        samples = self._samples(images, self._grid(images, check_size(size)))
-        return self._weights(samples)
+    def _infer(self, images: Tensor, size: Size) -> Tensor:
+        return self._coefficients(self._samples(images, self._grid(images, size)))
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
-        """The weights (9, h, w) that an untrained network gives the same samples."""
+        """The coefficients (9, h, w) that an untrained network gives the same samples."""
         return self.log_prior.exp()[:, None, None].expand(-1, *check_size(size))
 
     def _grid(self, images: Tensor, size: Size) -> sampling.Grid:
-        """The dense samples."""
         return dense_grid(size_of(images), size).to(self.log_prior)
 
+    def _resize_whole(self, images: Tensor, size: Size) -> Tensor:
+        return self._resize(images, self._grid(images, size))
+
+    def _resize_in_bands(self, images: Tensor, size: Size) -> Tensor:
+        out = self.log_prior.new_empty((*images.shape[:2], *size))
+        rows = max(1, self._PIXELS // (len(images) * size[1]))
+        for band in bands.cut(dense_grid, size_of(images), size, rows, 0, self.log_prior.dtype,
+                              images.device):
+            out[:, :, band.rows] = self._resize(images[:, :, band.input_rows], band.grid)
+        return out
+
     def _samples(self, images: Tensor, grid: sampling.Grid) -> Tensor:
-        """(N, C, 2, 2, h + 3, w + 3) the dense samples, 2x2 in each cell: edge and centre."""
+        """(N, C, 2, 2, h + 3, w + 3): the dense samples, edge and centre of each cell."""
         images = to_float(images, self.log_prior.dtype)
         if is_compiling():
             return _samples_by_any_taps(images, grid)
@@ -157,16 +118,15 @@ class DownsizeNetV2(ConvexResizer):
 
     def _resize(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         samples = self._samples(images, grid)
-        weights = self._weights(samples)
-        h, w = weights.shape[-2:]
+        coefficients = self._coefficients(samples)
+        h, w = coefficients.shape[-2:]
         # The first cell is there for the 3x3 convolution.
         values = (samples[:, :, y % 2, x % 2, 1 + y // 2:1 + y // 2 + h, 1 + x // 2:1 + x // 2 + w]
                   for y in range(3) for x in range(3))
-        return weighted_sum(weights.unsqueeze(2).unbind(1), values)
+        return weighted_sum(coefficients.unsqueeze(2).unbind(1), values)
 
-    def _weights(self, samples: Tensor) -> Tensor:
-        """(N, 9, h, w) the weights of the samples."""
-        # The strided convolution, on cells. Channels last all the way: a gradient of another layout
+    def _coefficients(self, samples: Tensor) -> Tensor:
+        # The strided convolution, on cells. Channels last throughout: a gradient in another layout
         # than its features takes far longer.
         cells = samples.flatten(1, 3).contiguous(memory_format=torch.channels_last)
         kernel = F.pixel_unshuffle(F.pad(zero_sum(self.embedding.weight), (0, 1, 0, 1)), 2)
@@ -177,7 +137,7 @@ class DownsizeNetV2(ConvexResizer):
         bias = self.logits.bias + self.log_prior
         if is_compiling():
             return softmax(F.conv2d(features, self.logits.weight, bias).to(samples.dtype))
-        # A matrix product whose result has each weight's map in one piece.
+        # A matrix product, after which the map of each coefficient is contiguous.
         n, _, h, w = features.shape
         logits = torch.addmm(bias[:, None], self.logits.weight.flatten(1),
                              features.transpose(0, 1).flatten(1))
@@ -189,14 +149,13 @@ class DownsizeNetV2(ConvexResizer):
             raise ValueError(
                 f'{prefix}* in the checkpoint is a DownsizeNet, this is a DownsizeNetV2 (the '
                 "default): set resizer=dict(type='DownsizeNet') in model.data_preprocessor, or "
-                'take these weights out of the checkpoint')
+                'remove these weights from the checkpoint')
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
-    """``_samples`` for a graph that leaves open how many neighbours a sample has."""
+    """``_samples`` in a graph, where the number of neighbours of a sample is dynamic."""
     def along_rows(values: Tensor, axis: sampling.Axis) -> Tensor:
-        # Whole rows are quickly gathered, by one list of indices.
         taps = values.index_select(2, axis.neighbours.flatten()).unflatten(2, axis.neighbours.shape)
         return (taps * axis.weights[..., None]).sum(dim=2)
 
@@ -205,6 +164,5 @@ def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
 
 
 def dense_grid(size_in: Size, size_out: Size) -> sampling.Grid:
-    """The pixels that the dense samples are interpolated from, with two samples beyond each end of
-    the output, which the 3x3 convolution sees."""
+    """The neighbours of the dense samples, with a margin that the 3x3 convolution sees."""
     return sampling.Grid(*(sampling.dense(*sizes, margin=2) for sizes in zip(size_in, size_out)))

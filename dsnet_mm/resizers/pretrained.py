@@ -1,8 +1,7 @@
-"""Trained resizers, and upsamplings, as files: numbers and the arguments they belong to, no code.
+"""Trained resizers and upsamplings as safetensors files of weights and arguments, without code.
 
-The safetensors files in this package's ``weights/`` have names (:func:`names`); what they were
-trained on stands in ``weights/README.md``. ``dsnet-mm publish`` makes such a file of one's
-own training.
+Those in the package's ``weights/`` have names (:func:`names`); ``weights/README.md`` describes
+them. ``dsnet-mm publish`` writes such a file from a checkpoint.
 """
 from __future__ import annotations
 
@@ -17,11 +16,7 @@ FOLDER = Path(__file__).resolve().parents[1] / 'weights'
 
 
 class Pretrained(nn.Module):
-    """A network that can start from a trained one.
-
-    Attributes:
-        weights (str | Path, optional): The trained network that it started from.
-    """
+    """A network that can start from trained weights, whose name or file is ``weights``."""
     weights: str | Path | None = None
 
     @classmethod
@@ -34,7 +29,7 @@ class Pretrained(nn.Module):
 
         Raises:
             FileNotFoundError: If there are no such weights.
-            ValueError: If they are of another kind of network than the class this is called on.
+            ValueError: If they are of another type of network.
         """
         config = complete({**options, 'weights': weights})
         kind = config.pop('type')
@@ -46,25 +41,21 @@ class Pretrained(nn.Module):
 
 
 def names() -> list[str]:
-    """The resizers that come with this package."""
+    """The names of the trained resizers in this package."""
     return sorted(file.stem for file in FOLDER.glob('*.safetensors'))
 
 
 def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
-    """Reads a trained resizer.
+    """Reads the config (``type`` and arguments) and state dict (on the CPU) of a trained resizer.
 
     Args:
         weights (str | Path): One of :func:`names`, or a ``.safetensors`` file of :func:`to_bytes`.
-
-    Returns:
-        tuple[dict, dict]: Its config, the ``type`` of network among the arguments, and its state
-        dict, on the CPU.
 
     Raises:
         FileNotFoundError: If there is neither such a name nor such a file.
         ValueError: If the file is broken or of another program.
     """
-    from safetensors import SafetensorError, safe_open  # the networks alone need PyTorch only
+    from safetensors import SafetensorError, safe_open  # networks without weights do not need it
     file = _find(weights)
     try:
         with safe_open(file, framework='pt') as tensors:
@@ -73,18 +64,13 @@ def read(weights: str | Path) -> tuple[dict, dict[str, Tensor]]:
             return {'type': 'DownsizeNet', **config}, state
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
-            f'{file} is no whole file of a trained resizer ({error!r}): make it anew with '
+            f'{file} is broken or not a trained resizer ({error!r}): write it again with '
             '"dsnet-mm publish"') from error
 
 
 def complete(config: dict) -> dict:
-    """A resizer's config; with ``weights`` in it also the type and the arguments that these were
-    trained with, where no others are given.
-
-    Raises:
-        FileNotFoundError: If there are no such weights.
-        ValueError: If their file is broken, or they are of another type of this package.
-    """
+    """Adds to a config the type and arguments that its ``weights``, if any, were trained with.
+    Errors are those of :func:`read`, and a ValueError if they are of another of our types."""
     weights = config.get('weights')
     if weights is None:
         return config
@@ -95,17 +81,13 @@ def complete(config: dict) -> dict:
     is_ours = '.' not in path or path.startswith('dsnet_mm.')  # a user's own has a scope
     if is_ours and kind != trained['type']:
         raise ValueError(f'the weights {str(weights)!r} are of a {trained["type"]}, not of a '
-                         f'{kind}: leave out the type')
+                         f'{kind}: remove the type from the config')
     return {**trained, **config}
 
 
 def load(net: nn.Module, weights: str | Path) -> None:
-    """Gives a network the numbers of a trained one.
-
-    Raises:
-        FileNotFoundError: If there are no such weights.
-        ValueError: If their file is broken, or they are of another network.
-    """
+    """Loads trained weights into a network. Errors are those of :func:`read`, and a ValueError if
+    they are of another network."""
     config, state = read(weights)
     kind = config.pop('type')
     try:
@@ -117,12 +99,8 @@ def load(net: nn.Module, weights: str | Path) -> None:
 
 
 def to_bytes(net: nn.Module, config: dict) -> bytes:
-    """The contents of the file of a trained resizer.
-
-    Args:
-        net (nn.Module): A ``ConvexResizer`` or ``GuidedUpsampling``.
-        config (dict): The network's arguments.
-    """
+    """The contents of the file of a trained ``ConvexResizer`` or ``GuidedUpsampling``, whose
+    arguments are ``config``."""
     from safetensors.torch import save
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     return save(state, {'dsnet_mm': json.dumps({'type': type(net).__name__, **config})})
@@ -133,8 +111,8 @@ def _find(weights: str | Path) -> Path:
         return FOLDER / f'{weights}.safetensors'
     file = Path(weights)
     if file.suffix in ('.pth', '.pt'):
-        raise ValueError(f'{file} is a checkpoint of a whole model: take the resizer out of it '
-                         'with "dsnet-mm publish", or in a config use '
+        raise ValueError(f'{file} is a checkpoint of a whole model: extract the resizer with '
+                         '"dsnet-mm publish", or in a config use '
                          "init_cfg=dict(type='Pretrained', checkpoint=..., "
                          "prefix='data_preprocessor.resizer.')")
     if not file.is_file():

@@ -145,7 +145,7 @@ def test_flat_images_stay_flat():
                                                ((12, 12), (6, 6)), ((6, 6), (9, 9))])
 @pytest.mark.parametrize('activation', DownsizeNet.ACTIVATIONS)
 def test_learns_from_its_start(size_in, size_out, activation):
-    """Also at odd ratios, where three of four bilinear weights are zero: it learns to take the
+    """Also at odd ratios, where three of four bilinear coefficients are zero: it learns to take the
     brightest neighbour."""
     net = DownsizeNet(activation=activation)
     images = torch.rand(8, 3, *size_in)

@@ -127,7 +127,7 @@ def test_starts_as_bilinear_interpolation_down_to_a_quarter(height, width, h, w)
     images = torch.rand(2, 3, min(height, 4 * h), min(width, 4 * w)) * 255
     difference = DownsizeNetV2()(images, (h, w)) - F.interpolate(images, (h, w), mode='bilinear')
     least, greatest = extremes(images, (h, w))
-    # Eight other samples have a thousandth of the centre's weight each.
+    # Eight other samples have a thousandth of the centre's coefficient each.
     assert (difference.abs() <= 0.008 * (greatest - least) + 1e-3).all()
 
 
@@ -161,14 +161,14 @@ def test_starts_at_other_ratios(folder, scale, share, data_root):
     assert (started['antialias'] - crisp).abs().mean() > 0.5 * moved
 
 
-def test_an_untrained_networks_weights_are_its_prior():
+def test_an_untrained_networks_coefficients_are_its_prior():
     images = torch.rand(2, 3, 20, 30)
-    for prior in DownsizeNetV2.PRIORS:
-        net = DownsizeNetV2(prior=prior)
-        weights = net.prior(images, (7, 5))
+    for name in DownsizeNetV2.PRIORS:
+        net = DownsizeNetV2(prior=name)
+        prior = net.prior(images, (7, 5))
         torch.testing.assert_close(net.coefficients(images, (7, 5)),
-                                   weights.expand(2, -1, -1, -1))
-        torch.testing.assert_close(weights.sum(0), torch.ones(7, 5))
+                                   prior.expand(2, -1, -1, -1))
+        torch.testing.assert_close(prior.sum(0), torch.ones(7, 5))
 
 
 @given(side, side, side, side, st.floats(-255, 255), st.integers(1, 5))
@@ -275,9 +275,9 @@ def test_what_inference_mode_keeps_serves_training():
     out = net(images.requires_grad_(), (9, 9))
     out.sum().backward()
     torch.testing.assert_close(out.detach(), expected)
-    frozen = net.requires_grad_(False)(images.detach(), (9, 9))
-    torch.testing.assert_close(frozen, expected)
-    assert not frozen.is_inference()
+    out = net.requires_grad_(False)(images.detach(), (9, 9))
+    torch.testing.assert_close(out, expected)
+    assert not out.is_inference()
 
 
 @pytest.mark.parametrize('net', [trained, DownsizeNetV2], ids=['trained', 'untrained'])
@@ -369,7 +369,7 @@ def test_parameters_have_no_integer_buffers_or_scalars():
     net = DownsizeNetV2()
     assert all(buffer.is_floating_point() for buffer in net.buffers())
     assert all(p.dim() > 0 for p in net.parameters())
-    # 3x3 samples of 3 channels -> 16, 3x3 of 16 -> 16, 16 -> 9 weights.
+    # 3x3 samples of 3 channels -> 16, 3x3 of 16 -> 16, 16 -> 9 coefficients.
     assert sum(p.numel() for p in net.parameters()) == 16 * 28 + 16 * 145 + 9 * 17
 
 

@@ -75,13 +75,13 @@ def naive(net: GuidedUpsampling, small: Tensor, guide: Tensor,
     return out, coefficients
 
 
-@pytest.mark.parametrize('kwargs, small, large, extent', [
+@pytest.mark.parametrize('kwargs, size_in, size_out, extent', [
     (dict(), (3, 4), (7, 9), None), (dict(channels=3), (2, 2), (9, 5), (1.7, 2)),
     (dict(channels=1, guide_channels=1), (1, 5), (4, 5), None)])
-def test_against_a_loop(kwargs, small, large, extent):
+def test_against_a_loop(kwargs, size_in, size_out, extent):
     net = trained(**kwargs).double()
-    small = torch.randn(2, 4, *small).double()
-    guide = torch.rand(2, net.guide_channels, *large).double() * 200 - 30
+    small = torch.randn(2, 4, *size_in).double()
+    guide = torch.rand(2, net.guide_channels, *size_out).double() * 200 - 30
     expected, coefficients = naive(net, small, guide, extent or small.shape[2:])
     torch.testing.assert_close(net(small, guide, extent), expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(net.coefficients(small, guide, extent), coefficients, rtol=0,
@@ -94,7 +94,7 @@ def test_starts_as_bilinear_interpolation(h, w, y, x, density):
     small, guide = torch.randn(2, 3, h, w), bytes_of(2, 3, round(h * y), round(w * x))
     expected = F.interpolate(small, guide.shape[2:], mode='bilinear')
     most = small.amax() - small.amin()
-    # Of nine pixels at most eight have no weight, and a thousandth each of all with it.
+    # At most eight of nine coefficients are zero in bilinear interpolation: they get 0.001 each.
     assert (net(small, guide) - expected).abs().max() <= 0.008 * most + 1e-5
     net._LEAK = 1e-30
     torch.testing.assert_close(net(small, guide), expected, rtol=0, atol=1e-5)
@@ -177,7 +177,7 @@ def test_black_and_flat_images_have_finite_gradients():
 
 
 def test_learns_where_edges_run():
-    """Discs, averaged over 4x4 pixels and brought back: better by far than interpolation."""
+    """Discs, averaged over 4x4 pixels and upsampled: better by far than interpolation."""
     def discs(number):
         y, x = torch.meshgrid(torch.arange(48.), torch.arange(48.), indexing='ij')
         centre, radius = 48 * torch.rand(number, 2, 1, 1), 6 + 10 * torch.rand(number, 1, 1)
@@ -221,10 +221,10 @@ def test_one_graph_for_all_sizes(density, tmp_path):
     torch.onnx.export(program, dynamo=True, input_names=['small', 'guide'], opset_version=20,
                       verbose=False).save(tmp_path / 'guided.onnx')
     session = onnxruntime.InferenceSession(tmp_path / 'guided.onnx')
-    for small, large in (((7, 9), (30, 31)), ((30, 40), (100, 133)), ((33, 20), (66, 66))):
-        inputs = dict(small=torch.rand(3, 5, *small), guide=255 * torch.rand(3, 3, *large))
+    for size_in, size_out in (((7, 9), (30, 31)), ((30, 40), (100, 133)), ((33, 20), (66, 66))):
+        inputs = dict(small=torch.rand(3, 5, *size_in), guide=255 * torch.rand(3, 3, *size_out))
         expected = net(*inputs.values())
-        # Of contrast relative to little power, rounding errors are large.
+        # Contrast relative to little power has large rounding errors.
         torch.testing.assert_close(program.module()(*inputs.values()), expected, rtol=0, atol=5e-4)
         [found] = session.run(None, {name: value.numpy() for name, value in inputs.items()})
         torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=5e-4)
@@ -245,7 +245,7 @@ def test_bad_arguments():
 
 @pytest.mark.parametrize('small, guide, extent, error, message', [
     ((1, 2, 4, 4), (1, 3, 3, 9), None, ValueError, 'must not be smaller.*F.interpolate'),
-    ((1, 2, 4, 4), (2, 3, 8, 8), None, ValueError, '1 small maps came with 2 large images'),
+    ((1, 2, 4, 4), (2, 3, 8, 8), None, ValueError, 'got 1 maps for 2 input images'),
     ((1, 2, 4, 4), (1, 4, 8, 8), None, ValueError, '4 channels, this network takes 3'),
     ((1, 2, 4, 4), (3, 8, 8), None, ValueError, r'\(N, C, H, W\)'),
     ((1, 2, 4), (1, 3, 8, 8), None, ValueError, r'\(N, C, H, W\)'),
@@ -258,6 +258,6 @@ def test_bad_inputs(small, guide, extent, error, message):
         GuidedUpsampling()(torch.rand(small), torch.rand(guide), extent)
 
 
-def test_small_maps_must_be_floating_point():
-    with pytest.raises(TypeError, match='small maps must be a floating-point.* got torch.uint8'):
+def test_maps_must_be_floating_point():
+    with pytest.raises(TypeError, match='maps must be a floating-point.* got torch.uint8'):
         GuidedUpsampling()(bytes_of(1, 2, 4, 4), bytes_of(1, 3, 8, 8))

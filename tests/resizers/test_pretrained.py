@@ -48,7 +48,7 @@ def test_a_file_holds_the_network_and_its_arguments(file, trained, tmp_path):
         assert type(net) is kind and same(net, trained)
 
 
-def test_other_arguments_are_given_beside_the_file(tmp_path):
+def test_other_arguments_are_given_with_the_file(tmp_path):
     file = tmp_path / 'trained.safetensors'
     options = dict(activation='sigmoid')
     file.write_bytes(pretrained.to_bytes(DownsizeNet(**options), options))
@@ -109,9 +109,9 @@ def test_what_comes_with_the_package(name):
     """A trained network: no longer bilinear interpolation, and an image nevertheless."""
     net = ConvexResizer.from_pretrained(name)
     images = 255 * torch.rand(1, 3, 40, 60)
-    small, bilinear = net(images, (13, 17)), F.interpolate(images, (13, 17), mode='bilinear')
-    assert not torch.allclose(small, bilinear, atol=0.01)
-    assert 0 <= small.min() and small.max() <= 255
+    resized, bilinear = net(images, (13, 17)), F.interpolate(images, (13, 17), mode='bilinear')
+    assert not torch.allclose(resized, bilinear, atol=0.01)
+    assert 0 <= resized.min() and resized.max() <= 255
 
 
 def test_the_card_describes_each():
@@ -139,11 +139,11 @@ def test_broken_and_foreign_files(file):
     whole = file.read_bytes()
     for content in (b'', b'PK\3\4', whole[:-1], whole[:100]):
         file.write_bytes(content)
-        with pytest.raises(ValueError, match='trained.safetensors is no whole file'):
+        with pytest.raises(ValueError, match='trained.safetensors is broken or not a trained'):
             pretrained.read(file)
     for metadata in (None, {'format': 'pt'}, {'dsnet_mm': 'no json'}):
         save_file({'weight': torch.zeros(1)}, file, metadata)
-        with pytest.raises(ValueError, match='trained.safetensors is no whole file'):
+        with pytest.raises(ValueError, match='trained.safetensors is broken or not a trained'):
             pretrained.read(file)
     save_file({'weight': torch.zeros(1)}, file, {'dsnet_mm': json.dumps({})})
     with pytest.raises(ValueError, match='another network'):

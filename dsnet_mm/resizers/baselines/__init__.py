@@ -1,1 +1,1 @@
-"""What DownsizeNet is compared with: fixed interpolation and published learned resizers."""
+"""Baselines: fixed interpolation and published learned resizers."""

@@ -1,4 +1,4 @@
-"""Handcrafted interpolation, the baselines."""
+"""Fixed interpolation."""
 from dsnet_mm.resizers.ops.size import Size, check_images, check_size, to_float
 
 import torch.nn.functional as F
@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 
 class FixedResizer(nn.Module):
-    """Resizes by ``F.interpolate`` with ``align_corners=False``; nothing is learned.
+    """Resizes by ``F.interpolate`` with ``align_corners=False``, without parameters.
 
     Args:
-        mode (str): ``'nearest'`` (PyTorch's: the first of the pixels an output pixel covers, not
-            its middle one), ``'bilinear'``, ``'bicubic'`` or ``'area'``.
-        antialias (bool): Blur first when shrinking, as Pillow does; ``'bilinear'`` and
-            ``'bicubic'`` only. Bicubic may leave the value range of its input.
+        mode (str): ``'nearest'``, ``'bilinear'``, ``'bicubic'`` (which may leave the value range of
+            its input) or ``'area'``.
+        antialias (bool): Antialias when downsizing, as Pillow does; ``'bilinear'`` and
+            ``'bicubic'`` only.
 
     Raises:
         ValueError: If the mode is unknown, or has no antialiasing.

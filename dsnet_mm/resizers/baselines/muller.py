@@ -1,4 +1,4 @@
-"""The resizer MULLER, written from its paper and its authors' code, for comparison."""
+"""The resizer MULLER, after its paper and its authors' code."""
 from collections.abc import Sequence
 
 from dsnet_mm.resizers.baselines.residual import ResidualResizer, bilinear
@@ -10,22 +10,18 @@ from torch import Tensor, nn
 
 
 class MULLER(ResidualResizer):
-    """Adds details of a few frequency bands, each with one learned scale and one learned bias.
+    """Adds details of a few frequency bands, each with a learned scale and bias.
 
-    Tu, Milanfar & Talebi, "MULLER: Multilayer Laplacian Resizer for Vision", ICCV 2023; details
-    from the authors' code (google-research, ``muller/``). A layer blurs what the layer before has
-    blurred, with a Gaussian of 5 by 5 taps and standard deviation 1 pixel, resizes the difference
-    between the two, and adds tanh(scale * difference + bias) to the resized image. All resizing is
-    bilinear without antialiasing. Inside, the value range is 0 to 1 and the blur sees zeros
-    outside the image, both as in the authors' code: a trained one leaves a seam at the border.
-
-    Two layers have 4 parameters, as the authors' code and the weights in it (1.892, -0.014,
-    -11.295 and 0.003 for a ResNet-50: scale and bias of either layer). They start from zero: as
-    bilinear interpolation.
+    Tu, Milanfar & Talebi, "MULLER: Multilayer Laplacian Resizer for Vision", ICCV 2023. Each layer
+    blurs the result of the layer before with a 5x5 Gaussian of standard deviation 1, resizes the
+    difference bilinearly without antialiasing, and adds tanh(scale * difference + bias) to the
+    resized image. As in the authors' code (google-research, ``muller/``) the blur pads with zeros:
+    a trained one leaves a seam at the border. Parameters start from zero, as bilinear
+    interpolation; a pair of the authors', for a ResNet-50, is 1.892 and -0.014.
 
     Args:
         num_layers (int): Frequency bands.
-        in_channels (int): Channels of the images; all are treated alike.
+        in_channels (int): Channels of the images, which share the parameters.
         value_range (tuple[float, float]): Least and greatest value of the images.
 
     Raises:
@@ -43,7 +39,7 @@ class MULLER(ResidualResizer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Zeroes the parameters: bilinear interpolation again."""
+        """Sets the parameters to zero: bilinear interpolation again."""
         nn.init.zeros_(self.scale)
         nn.init.zeros_(self.bias)
 
@@ -61,7 +57,7 @@ class MULLER(ResidualResizer):
 
 
 def _blur(images: Tensor) -> Tensor:
-    """Blurs with a Gaussian of 5x5 taps and standard deviation 1; zeros outside the image."""
+    """Blurs with a 5x5 Gaussian of standard deviation 1 and zero padding."""
     channels = images.shape[1]
     offsets = torch.arange(-2, 3, dtype=images.dtype, device=images.device)
     taps = torch.softmax(-offsets.square() / 2, dim=0).expand(channels, 1, -1)

@@ -10,16 +10,8 @@ from torch import Tensor, nn
 
 
 class ResidualResizer(nn.Module):
-    """A resizer that adds a learned correction to bilinear interpolation.
-
-    Args:
-        in_channels (int): Channels of the images.
-        value_range (tuple[float, float]): Least and greatest value of the images.
-
-    Raises:
-        ValueError: If an argument is out of range.
-    """
-    UNIT_RANGE = (0, 1)  # the value range that images are mapped to for the correction
+    """A resizer that adds a learned correction to bilinear interpolation."""
+    UNIT_RANGE = (0, 1)  # the value range in which the correction is computed
     _correction: Callable[[Tensor, Size], Tensor]
 
     def __init__(self, in_channels: int, value_range: Sequence[float]) -> None:
@@ -36,12 +28,12 @@ class ResidualResizer(nn.Module):
             size (tuple[int, int]): Height and width of the output in pixels, smaller or larger.
 
         Returns:
-            Tensor: (N, C, h, w), clamped to the value range, so that it is an image. The gradient
-            is that of the values before clamping, as published, so that black and white pixels
-            take part in learning.
+            Tensor: (N, C, h, w), clamped to the value range; the gradient is that of the values
+            before clamping, as published.
 
         Raises:
-            TypeError: If the images are not floating-point, or the size not integers.
+            TypeError: If the images are neither floating-point nor unsigned 8-bit, or the size is
+                not integers.
             ValueError: If the images are empty or have the wrong shape, or the size is wrong.
         """
         check_images(images, self.in_channels)
@@ -51,7 +43,6 @@ class ResidualResizer(nn.Module):
         unit = (high - low) / (most - least)
         correction = self._correction((images - low) / unit + least, size)
         resized = bilinear(images, size) + unit * correction
-        # clamp alone has no gradient on the bounds in some versions of PyTorch.
         return resized.detach().clamp(low, high) + (resized - resized.detach())
 
 

@@ -1,4 +1,4 @@
-"""The resizer of Talebi & Milanfar, written from their paper, for comparison."""
+"""The resizer of Talebi & Milanfar, after their paper."""
 from collections.abc import Sequence
 
 from dsnet_mm.resizers.baselines.residual import ResidualResizer, bilinear
@@ -12,15 +12,12 @@ class TalebiMilanfarResizer(ResidualResizer):
     """A small convolutional network around a bilinear resize of its features.
 
     Talebi & Milanfar, "Learning to Resize Images for Computer Vision Tasks", ICCV 2021, Figure 3.
-    The result is added to the bilinearly resized image. Inside, the value range is -1 to 1.
+    The result is added to the bilinearly resized image. The convolutions have no biases, so that
+    their weights are as many as in the paper's Table 2 (11.87K for one block), which does not count
+    the parameters of the batch normalisations.
 
-    The convolutions have no biases, so that their weights are those the paper counts (Table 2:
-    11.87K for one block, 16.48K for two): 11,872 and 16,480. On top come 128 and 192 scales and
-    shifts of the batch normalisations, which the table leaves out: 12,000 and 16,672 in all.
-
-    Batch normalisation takes the statistics of the batch in training and running averages in
-    evaluation. The preprocessors batch images of equal size only, so that in training every such
-    group, of one image maybe, is normalised by itself; and the averages move even when the
+    The preprocessors batch images of equal size only: in training every such group, maybe of one
+    image, is normalised with its own statistics. Running statistics are updated even when the
     weights are frozen.
 
     Args:
@@ -28,9 +25,9 @@ class TalebiMilanfarResizer(ResidualResizer):
         num_blocks (int): Residual blocks; the paper's r, 1 to 4 there.
         in_channels (int): Channels of the images.
         value_range (tuple[float, float]): Least and greatest value of the images.
-        bilinear_start (bool): Start as bilinear interpolation, with a last convolution of zeros,
-            so that a pretrained model sees images from the start; ours. ``False`` draws it at
-            random, as the paper: the image starts under noise, much of it clamped.
+        bilinear_start (bool): Start as bilinear interpolation, with a last convolution of zeros, so
+            that a pre-trained model sees images from the start. ``False`` initialises it at random,
+            as the paper: training starts from noisy images.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -59,7 +56,7 @@ class TalebiMilanfarResizer(ResidualResizer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws the weights anew and forgets the running averages."""
+        """Re-initialises the weights and the running statistics."""
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.BatchNorm2d)):
                 module.reset_parameters()

@@ -1,32 +1,32 @@
-"""Images in bands of rows, so that what is computed in between stays in the processor's cache.
-
-Neither the time for a pixel nor the memory then grows with the image.
-"""
+"""Images in bands of rows, whose intermediate maps fit into the processor's cache: neither the time
+per pixel nor the memory grows with the image."""
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from dsnet_mm.resizers.ops.graphs import is_compiling, needs_gradients
 from dsnet_mm.resizers.ops.sampling import Grid
 from dsnet_mm.resizers.ops.size import Size
 
 import torch
+from torch import Tensor, nn
 
 
 class Band(NamedTuple):
-    """Some rows of the output, and what is needed to compute them.
-
-    Attributes:
-        rows (slice): The rows of the output.
-        input_rows (slice): The rows of the input that they need.
-        grid (Grid): The neighbours of their points in these rows.
-    """
+    """Some rows of the output, the rows of the input that they need, and their neighbours there."""
     rows: slice
     input_rows: slice
     grid: Grid
 
 
+def apply_to(net: nn.Module, *inputs: Tensor) -> bool:
+    """Whether a network may compute in bands: not while gradients or a graph are recorded, as a
+    graph of whole images holds for all sizes."""
+    return not (needs_gradients(net, *inputs) or is_compiling() or torch.jit.is_tracing())
+
+
 def split(rows: slice, number: int) -> list[slice]:
-    """Rows in parts of so many at most."""
+    """Splits rows into bands of at most ``number`` rows."""
     return [slice(start, min(start + number, rows.stop))
             for start in range(rows.start, rows.stop, number)]
 
@@ -37,15 +37,12 @@ def cut(make_grid: Callable[[Size, Size], Grid], size_in: Size, size_out: Size, 
     """Cuts a resize into bands.
 
     Args:
-        make_grid (Callable): From the sizes of input and output to the neighbours of all points;
-            their rows are those of the output, or :func:`~.sampling.dense` ones.
-        size_in, size_out (tuple[int, int]): Height and width in pixels.
+        make_grid (Callable): From the sizes of input and output to the neighbours of all points,
+            one a row of the output or as :func:`~.sampling.dense` places them.
         number (int): Rows of the output in a band.
-        margin (int): Rows of the input wanted on both sides of the neighbours.
-        dtype (torch.dtype): Of the weights and fractions of the grids.
-        device (torch.device): Of the grids.
+        margin (int): Rows of the input to add on both sides of the neighbours.
     """
-    # Tensors made in inference mode could not be used outside of it, and they are kept.
+    # The result is cached, and inference tensors could not be used outside of inference mode.
     with torch.inference_mode(False):
         y, x = make_grid(size_in, size_out).to(torch.empty(0, dtype=dtype, device=device))
         bands = []

@@ -1,5 +1,4 @@
-"""3x3 convolutions at the projected points only: ``floating_pooling(conv(features), grid)`` at less
-cost."""
+"""3x3 convolutions, with stride and padding 1, computed at the projected points only."""
 from __future__ import annotations
 
 from dsnet_mm.resizers.ops.graphs import is_exporting
@@ -11,13 +10,7 @@ from torch import Tensor, nn
 
 
 def strided_convolution(conv: nn.Conv2d, features: Tensor, grid: Grid) -> Tensor:
-    """``floating_pooling(conv(features), grid)`` where the points have a stride along both axes.
-
-    Args:
-        conv (nn.Conv2d): 3x3, stride 1, padding 1.
-        features (Tensor): (N, C, H, W).
-        grid (Grid): Where the output pixels fall in the features.
-    """
+    """``floating_pooling(conv(features), grid)`` where the points have a stride along both axes."""
     y, x = grid
     # The first point's neighbourhood may begin outside.
     top, left = y.first - 1, x.first - 1
@@ -28,15 +21,8 @@ def strided_convolution(conv: nn.Conv2d, features: Tensor, grid: Grid) -> Tensor
 
 
 def padded_convolution(conv: nn.Conv2d, features: Tensor) -> Tensor:
-    """``conv(features)`` within a border of zeros, which :func:`pooled_convolution` wants.
-
-    Args:
-        conv (nn.Conv2d): 3x3, stride 1, padding 1.
-        features (Tensor): (N, C, H, W).
-
-    Returns:
-        Tensor: (N, C, H + 2, W + 2).
-    """
+    """``conv(features)`` with a border of zeros (N, C, H + 2, W + 2), as
+    :func:`pooled_convolution` takes it."""
     convolved = F.conv2d(features, conv.weight, conv.bias, padding=2)
     convolved[:, :, ::convolved.shape[2] - 1] = 0
     convolved[:, :, :, ::convolved.shape[3] - 1] = 0
@@ -44,14 +30,8 @@ def padded_convolution(conv: nn.Conv2d, features: Tensor) -> Tensor:
 
 
 def pooled_convolution(conv: nn.Conv2d, padded: Tensor, grid: Grid) -> Tensor:
-    """``floating_pooling(conv(features), grid)``, convolved at the pooled points alone.
-
-    Args:
-        conv (nn.Conv2d): 3x3, stride 1, padding 1.
-        padded (Tensor): (N, C, H + 2, W + 2) features within a border of zeros; channels last is
-            far faster.
-        grid (Grid): Where the output pixels fall in the features.
-    """
+    """``floating_pooling(conv(features), grid)`` at any points, from ``padded`` features (N, C,
+    H + 2, W + 2) with a border of zeros; channels last is far faster."""
     three = torch.arange(3, device=padded.device)
     rows = (grid.y.lower()[:, None] + three).flatten()
     if is_exporting() or torch.jit.is_tracing():

@@ -17,16 +17,14 @@ _HALFWAY = 1e-4
 
 
 class Axis(NamedTuple):
-    """The neighbours of each output pixel along one axis: the one before the projected point and
-    the one after it, or as many as :func:`dense` takes.
+    """The neighbours of each output pixel along one axis.
 
     Attributes:
         neighbours (Tensor): (taps, size_out) their indices; beyond the edge that of the edge.
-        weights (Tensor): (taps, size_out) their weights in interpolation; zero beyond the edge.
+        weights (Tensor): (taps, size_out) their interpolation weights; zero beyond the edge.
         fraction (Tensor): (size_out, ) distance of the projected point from the nearest neighbour
             before it in pixels, in [0, 1].
-        stride (int): Pixels between neighbouring projected points, if that is a whole number above
-            1, otherwise 0.
+        stride (int): Pixels between projected points if that is a whole number above 1, else 0.
         first (int): With a stride, the first element of ``lower()`` as a number.
     """
     neighbours: Tensor
@@ -41,8 +39,7 @@ class Axis(NamedTuple):
         return self.neighbours[0]
 
     def slices(self) -> tuple[slice, slice]:
-        """With a stride, the first neighbours of all output pixels as a slice of the input, and the
-        second ones."""
+        """With a stride, all first and all second neighbours as slices of the input."""
         length = (len(self.lower()) - 1) * self.stride + 1
         first, second = (slice(start, start + length, self.stride)
                          for start in (self.first, self.first + 1))
@@ -53,16 +50,8 @@ class Axis(NamedTuple):
         return Axis(self.neighbours[:, points], self.weights[:, points], self.fraction[points])
 
     def part(self, points: Tensor | slice, margin: int = 0) -> tuple[slice, 'Axis']:
-        """A part of the input, for some of the points.
-
-        Args:
-            points (Tensor | slice): Consecutive ones where the axis has a stride.
-            margin (int): Pixels of the input wanted on both sides of the neighbours; fewer at the
-                edge.
-
-        Returns:
-            tuple[slice, Axis]: The pixels of the input, and the points' neighbours among these.
-        """
+        """The part of the input that some points need, with a margin on both sides where there is
+        one, and their neighbours in it. With a stride the points must be consecutive."""
         neighbours, weights, fraction, *_ = self.select(points)
         low = max(int(neighbours.min()) - margin, 0)
         high = int(neighbours.max()) + margin + 1
@@ -71,35 +60,30 @@ class Axis(NamedTuple):
                                       int(neighbours[0, 0]))
 
     def of_rows(self, rows: slice, number: int) -> Tensor | slice:
-        """The points of some of the output's rows: the rows themselves, or of a :func:`dense` axis
-        their edges and centres and the margins around these.
-
-        Args:
-            rows (slice): The rows.
-            number (int): Of all rows of the output.
-        """
+        """The points of some of an output's ``number`` rows: the rows themselves, or with
+        :func:`dense` their edges and centres and the margins around these."""
         count = len(self.fraction)
         if count == number:
             return rows
-        more = count // 2 - number  # points of each kind
+        more = count // 2 - number  # edges, and centres, in the margins
         each = torch.arange(rows.start, rows.stop + more, device=self.fraction.device)
         return torch.cat([each, count // 2 + each])
 
     def to(self, like: Tensor) -> 'Axis':
-        """Moves the axis to the device of a tensor, weights and fractions in its dtype."""
+        """Moves the axis to the device of a tensor; weights and fractions get its dtype."""
         # PyTorch 2.1 cannot compile _replace.
         return Axis(self.neighbours.to(like.device), self.weights.to(like),
                     self.fraction.to(like), self.stride, self.first)
 
 
 class Grid(NamedTuple):
-    """The neighbours of each output pixel, row by row: with two along each axis the paper's P1
+    """The neighbours of each output pixel along both axes; of two each, the four are the paper's P1
     (y lower, x lower), P2 (y lower, x upper), P3 and P4."""
     y: Axis
     x: Axis
 
     def to(self, like: Tensor) -> 'Grid':
-        """Moves the grid to the device of a tensor, weights and fractions in its dtype."""
+        """Moves the grid to the device of a tensor; weights and fractions get its dtype."""
         return Grid(self.y.to(like), self.x.to(like))
 
     def size(self) -> tuple[int, int]:
@@ -107,23 +91,18 @@ class Grid(NamedTuple):
         return len(self.y.fraction), len(self.x.fraction)
 
     def distinct(self) -> 'Grid':
-        """The output pixels that lie differently between their neighbours: with strides along both
-        axes one, which stands for all, otherwise all."""
+        """The output pixels of different fractions: one with strides along both axes, else all."""
         if not (self.y.stride and self.x.stride):
             return self
         first = slice(0, 1)
         return Grid(self.y.select(first), self.x.select(first))
 
     def prior(self) -> Tensor:
-        """(4, h, w) weights of P1 to P4 in ``F.interpolate(mode='bilinear')``."""
+        """(K, h, w) coefficients of the neighbours in ``F.interpolate(mode='bilinear')``."""
         return (self.y.weights[:, None, :, None] * self.x.weights[:, None]).flatten(0, 1)
 
     def gather(self, images: Tensor) -> Sequence[Tensor]:
-        """P1 to P4 of all output pixels, (N, C, h, w) each.
-
-        Args:
-            images (Tensor): (N, C, H, W).
-        """
+        """P1 to P4 of all output pixels, (N, C, h, w) each, from images (N, C, H, W)."""
         if self.y.stride and self.x.stride:
             return [images[:, :, row, column]
                     for row in self.y.slices() for column in self.x.slices()]
@@ -140,45 +119,35 @@ class Grid(NamedTuple):
 
 
 def project(size_in: Size, size_out: Size, strided: bool = True) -> Grid:
-    """The four neighbours of every pixel of an output of ``size_out`` in an input of ``size_in``.
+    """The four neighbours of every output pixel, on the CPU in single precision.
 
     Args:
-        strided (bool): Look for strides. In a graph to be compiled there are none: those that
-            depend on the sizes would be a graph each.
-
-    Returns:
-        Grid: On the CPU, in single precision.
+        strided (bool): Find strides, except while compiling, where each would need its own graph.
     """
     strided = strided and not is_compiling()
     return Grid(*(_project_axis(*sizes, strided) for sizes in zip(size_in, size_out)))
 
 
 def dense(size_in: int, size_out: int, margin: int) -> Axis:
-    """The neighbours of points twice as dense as an output's pixels, along one axis: the pixels'
-    centres and their edges.
+    """The neighbours of the edges, then of the centres, of the output pixels along one axis, on the
+    CPU in single precision.
 
-    Points up to two pixels of the input apart are interpolated linearly, between two neighbours.
-    Further apart they are antialiased, with a triangle one pixel narrower on each side than the
-    usual one: what is blurred here cannot be sharpened later.
+    Points up to two pixels of the input apart are interpolated linearly. Further apart they are
+    antialiased, with a triangle one pixel narrower on each side than the usual one: what is blurred
+    here cannot be sharpened later.
 
     Args:
-        margin (int): Number of points added beyond each end of the output; they repeat the last
-            one.
-
-    Returns:
-        Axis: On the CPU, in single precision; first the edges, then the centres.
+        margin (int): Number of points added at each end of the output, equal to the last one.
     """
     reach = size_in / (2 * size_out) - 1
-    # Whole numbers alone, so that a graph can leave the sizes open, and with them the taps: twice
-    # the reach, rounded up.
+    # Twice the reach, rounded up; in integers, as sizes may be symbolic.
     taps = 2 * max(1, (size_in - 1) // (2 * size_out))
     points = torch.arange(-margin, 2 * size_out + margin + 2).clamp(0, 2 * size_out) / 2
     return _axis(torch.cat([points[::2], points[1::2]]), size_in, size_out, taps, reach)
 
 
 def around(size_in: int, size_out: int, extent: float | None = None) -> Axis:
-    """The three neighbours nearest to each output pixel's projected point, along one axis: the one
-    whose square it falls in, and those beside it.
+    """The three neighbours nearest to each output pixel's projected point, along one axis.
 
     Args:
         extent (float, optional): Number of pixels of the input that the output shows, from the
@@ -186,8 +155,8 @@ def around(size_in: int, size_out: int, extent: float | None = None) -> Axis:
 
     Returns:
         Axis: On the CPU, in single precision. The weights are those of
-        ``F.interpolate(mode='bilinear')``, which two at most have; the fractions are the points'
-        distances from the second neighbours, in [-0.5001, 0.5].
+        ``F.interpolate(mode='bilinear')``; the fractions are the points' distances from the second
+        neighbours, in [-0.5001, 0.5].
     """
     # Rounded as F.interpolate rounds it, see _axis.
     ratio = torch.tensor((size_in if extent is None else extent) / size_out,
@@ -208,15 +177,13 @@ def _project_axis(size_in: int, size_out: int, strided: bool) -> Axis:
 
 
 def _axis(points: Tensor, size_in: int, size_out: int, taps: int, reach: float) -> Axis:
-    """The neighbours of points given in pixels of the output from its edge, weighted by a triangle
-    with half the width ``reach``, but at least 1 and at most as far as the taps reach."""
-    # F.interpolate computes in float32 with a fused multiply-add. Half a pixel is then off by
-    # 1e-4 beyond the thousandth pixel, so to agree with it the ratio is rounded as it rounds it.
+    """The neighbours of points in pixels of the output from its edge, weighted by a triangle of
+    half width ``reach``, which is clamped to between 1 and half the number of taps."""
+    # Rounded as F.interpolate rounds it, which in float32 is off by 1e-4 pixels beyond the 1000th.
     ratio = torch.tensor(size_in / size_out, dtype=torch.float32).double()
     point = (points.double() * ratio - 0.5).float()
     neighbours = point.floor().long() + torch.arange(1 - taps // 2, 1 + taps // 2)[:, None]
     offsets = neighbours - point
-    # A triangle, stretched as antialiasing does, but not beyond the taps.
     half = torch.tensor(reach, dtype=torch.float32).double().clamp(1, taps / 2)
     weights = (1 - offsets.abs() / half).clamp(min=0)
     weights[(neighbours < 0) | (neighbours >= size_in)] = 0
@@ -225,8 +192,6 @@ def _axis(points: Tensor, size_in: int, size_out: int, taps: int, reach: float) 
 
 
 def nearest(size_in: int, size_out: int, device: torch.device | str = 'cpu') -> Tensor:
-    """(size_out, ) index of the input pixel in which each output pixel's centre falls.
-
-    The same as ``F.interpolate(mode='nearest-exact')``, for label maps of any dtype.
-    """
+    """(size_out, ) index of the input pixel in which each output pixel's centre falls, as in
+    ``F.interpolate(mode='nearest-exact')``, for label maps of any dtype."""
     return (2 * torch.arange(size_out, device=device) + 1) * size_in // (2 * size_out)

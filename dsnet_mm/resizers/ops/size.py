@@ -12,22 +12,19 @@ from torch import Tensor
 
 Size = tuple[int, int]
 
-# A larger side is a mistake: such an image fits into no memory.
-_LARGEST_SIDE = 2**20
-# A larger factor is one as well: somebody meant pixels.
-_LARGEST_SCALE = 8
-# Of squares of larger values the sum over an image could exceed single precision.
-_LARGEST_VALUE = 1e12
+_LARGEST_SIDE = 2**20  # larger images fit into no memory
+_LARGEST_SCALE = 8  # larger factors are meant as pixels
+_LARGEST_VALUE = 1e12  # squares of larger values could overflow single precision in sums
 
 
 class OutputSize:
-    """The size that an image of any size is resized to. Exactly one of the three must be given.
+    """The size that images are resized to, from exactly one of three arguments.
 
     Args:
         target_size (tuple[int, int], optional): Height and width in pixels, for every image.
         scale (float | tuple[float, float], optional): Factor for both sides, or for height and
-            width, at most 8. Rounds down, as ``F.interpolate(scale_factor=...)``: 513 pixels times
-            0.35 are 179, the paper's size (Table 2).
+            width, at most 8. Rounds down, as ``F.interpolate(scale_factor=...)``: at scale 0.35,
+            513 pixels become 179, as in the paper's Table 2.
         short_edge (int, optional): Pixels of the shorter side; the longer one keeps the ratio and
             rounds to the nearest pixel.
 
@@ -41,9 +38,8 @@ class OutputSize:
                  target_size: Sequence[int] | None = None,
                  scale: float | Sequence[float] | None = None,
                  short_edge: int | None = None) -> None:
-        given = {name: value for name, value in dict(
-            target_size=target_size, scale=scale, short_edge=short_edge).items()
-            if value is not None}
+        arguments = dict(target_size=target_size, scale=scale, short_edge=short_edge)
+        given = {name: value for name, value in arguments.items() if value is not None}
         if len(given) != 1:
             raise ValueError('give exactly one of target_size=(h, w), scale=0.5 or short_edge=160,'
                              f' got {given or "none of them"}')
@@ -73,7 +69,7 @@ class OutputSize:
                 round(width * self.short_edge / shorter))
 
     def times(self, factor: float) -> 'OutputSize':
-        """An output size that is larger or smaller by a factor."""
+        """This output size multiplied by a factor."""
         if self.target_size is not None:
             return OutputSize(target_size=[_times(side, factor) for side in self.target_size])
         if self.scale is not None:
@@ -101,7 +97,7 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
         raise ValueError(f'{name} must be (height, width) in pixels, got {size!r}')
     side: Any
     for side in size:
-        # PyTorch 2.9 does not compile hasattr: it must not come to that.
+        # isinstance first, as PyTorch 2.9 does not compile hasattr.
         is_integer = isinstance(side, int) or hasattr(side, '__index__')
         if isinstance(side, bool) or not is_integer:
             raise TypeError(f'{name} must be integers (pixels), got {size!r}')
@@ -109,22 +105,21 @@ def check_size(size: Sequence[int], name: str = 'size') -> Size:
             raise ValueError(f'{name} must be positive, got {size!r}')
         if side > _LARGEST_SIDE:
             raise ValueError(f'{name} must be at most {_LARGEST_SIDE} pixels a side, got {size!r}')
-    # A size that an exported graph leaves open must stay open.
+    # operator.index would make a symbolic size of an exported graph a constant.
     height, width = size if is_exporting() else (operator.index(side) for side in size)
     return height, width
 
 
 def _scaled(side: int, factor: float) -> int:
-    # 100 * 0.29 is 28.999999999999996: what the user wrote is 29.
-    scaled = side * factor + 1e-6
-    # Packages of torch.export know trunc alone, and tensors of torch.jit.trace only floor.
-    return max(1, math.trunc(scaled) if is_exporting() else math.floor(scaled))
+    # 100 * 0.29 is 28.999999999999996, but 29 is meant.
+    return max(1, math.floor(side * factor + 1e-6))
 
 
 def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
     pair = tuple(scale) if isinstance(scale, Sequence) else (scale, scale)
     if len(pair) != 2 or any(isinstance(s, bool) or not isinstance(s, Real) for s in pair):
-        raise TypeError(f'scale must be a number, or one for height and one for width: {scale!r}')
+        raise TypeError('scale must be a number, or one for height and one for width, got '
+                        f'{scale!r}')
     if not all(0 < s <= _LARGEST_SCALE for s in pair):
         raise ValueError(f'scale must be positive, finite and at most {_LARGEST_SCALE}, got '
                          f'{scale!r}; for pixels: target_size=(h, w)')
@@ -132,22 +127,18 @@ def _check_scale(scale: float | Sequence[float]) -> tuple[float, float]:
 
 
 def check_positive(**arguments: int) -> None:
-    """Raises:
-        ValueError: If an argument is not a positive integer.
-    """
+    """Raises a ValueError if an argument is not a positive integer."""
     for name, value in arguments.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f'{name} must be a positive integer, got {value!r}')
 
 
 def check_images(images: Tensor, in_channels: int | None = None) -> None:
-    """Args:
-        images (Tensor): The argument to check.
-        in_channels (int, optional): How many channels the resizer takes; any by default.
+    """Checks images.
 
     Raises:
-        TypeError: If the images are not a tensor of floating-point or unsigned 8-bit numbers.
-        ValueError: If they are not (N, C, H, W), have no pixels or other channels.
+        TypeError: If they are not a tensor of floating-point or unsigned 8-bit numbers.
+        ValueError: If they are not (N, C, H, W), have no pixels or not ``in_channels`` channels.
     """
     if not isinstance(images, Tensor) or not (
             images.is_floating_point() or images.dtype == torch.uint8):
@@ -164,15 +155,7 @@ def check_images(images: Tensor, in_channels: int | None = None) -> None:
 
 
 def check_finite(values: Tensor, what: str) -> None:
-    """Checks that all values are finite and not too large to compute with.
-
-    Args:
-        values (Tensor): Floating-point numbers, at least one.
-        what (str): The name of the values in the error.
-
-    Raises:
-        ValueError: If one is NaN, infinite or beyond 1e12.
-    """
+    """Raises a ValueError that names ``what`` if a value is NaN, infinite or beyond 1e12."""
     low, high = values.float().aminmax()  # both are NaN if one value is
     if low >= -_LARGEST_VALUE and high <= _LARGEST_VALUE:
         return
@@ -191,16 +174,15 @@ def size_of(images: Tensor) -> Size:
 
 
 def top_left(maps: Tensor, size: Size) -> Tensor:
-    """The first rows and columns of maps (N, C, H, W), as many as the size says."""
+    """Crops maps (N, C, H, W) to a size, from the top left."""
     if not is_exporting():
         return maps[:, :, :size[0], :size[1]]
-    # Of a slice torch.export asks whether it is the whole map, and then takes no other sizes than
-    # those with the same answer; indices make a new map.
+    # torch.export fixes for all sizes whether a slice is the whole map; indices always copy.
     for axis, length in zip((2, 3), size):
         maps = maps.index_select(axis, torch.arange(length, device=maps.device))
     return maps
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Unsigned 8-bit images in a floating-point dtype, others as they are."""
+    """Converts unsigned 8-bit images to a floating-point dtype, and leaves others as they are."""
     return images if images.is_floating_point() else images.to(dtype)
