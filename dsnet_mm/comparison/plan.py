@@ -83,10 +83,11 @@ def check_config(cfg: Config) -> None:
     preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
     scope = scope_of(cfg)
     if not is_ours(preprocessor, scope):
-        name = 'SegDataPreProcessor' if scope == 'mmseg' else 'DetDataPreprocessor'
+        name = ('DownsizeSegDataPreProcessor' if scope == 'mmseg' else
+                'DownsizeDetDataPreprocessor')
         raise ValueError(
             f'the config has no resizer, its preprocessor is {preprocessor.get("type")}: add '
-            f'--cfg-options model.data_preprocessor.type=dsnet_mm.Downsize{name} '
+            f'--cfg-options model.data_preprocessor.type=dsnet_mm.{name} '
             'model.data_preprocessor.scale=0.5')
     for key in ('default_hooks', 'train_cfg', 'val_dataloader', 'val_evaluator'):
         if cfg.get(key) is None:

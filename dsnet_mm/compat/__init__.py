@@ -1,7 +1,7 @@
 """All that this package changes in OpenMMLab's packages within the process; see docs/install.md.
 
 ``import dsnet_mm`` calls :func:`install`. When a preprocessor for mmdet is built,
-:func:`mend_mmdet` corrects an error in mmdet's RTMDet-Ins.
+:func:`correct_mmdet` corrects an error in mmdet's RTMDet-Ins.
 """
 import sys
 from importlib.machinery import PathFinder
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from dsnet_mm.compat.extension import NAME, OpsOnTorchvision
 
-__all__ = ['install', 'mend_mmdet']
+__all__ = ['install', 'correct_mmdet']
 
 
 def install() -> None:
@@ -48,7 +48,7 @@ def find_configs() -> None:
         MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
-def mend_mmdet() -> None:
+def correct_mmdet() -> None:
     """Corrects the size of RTMDet-Ins's masks where a resizer changes the aspect ratio."""
     from dsnet_mm.compat import rtmdet
     rtmdet.install()

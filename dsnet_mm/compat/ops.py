@@ -3,7 +3,6 @@
 Names and arguments are those of mmcv's compiled module: most operators write their result into an
 argument. Gradients accumulate where mmcv accumulates them.
 """
-from operator import itemgetter
 
 import torch
 import torchvision
@@ -13,10 +12,9 @@ from torchvision.ops import sigmoid_focal_loss
 # The operators below torchvision.ops, whose backward passes take mmcv's arguments.
 _raw = torch.ops.torchvision
 # Strides, padding, dilation and groups, by mmcv's names.
-_geometry_v1 = itemgetter('dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW', 'group',
-                          'deformable_group')
-_geometry_v2 = itemgetter('stride_h', 'stride_w', 'pad_h', 'pad_w', 'dilation_h', 'dilation_w',
-                          'group', 'deformable_group')
+_V1 = 'dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW', 'group', 'deformable_group'
+_V2 = ('stride_h', 'stride_w', 'pad_h', 'pad_w', 'dilation_h', 'dilation_w', 'group',
+       'deformable_group')
 
 
 def get_compiler_version() -> str:
@@ -126,7 +124,7 @@ def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_in
 def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: Tensor,
                         columns: Tensor, ones: Tensor, **geometry: int) -> None:
     """Deformable convolution (Dai et al., ICCV 2017)."""
-    output.copy_(_deform_conv(input, weight, offset, None, None, *_geometry_v1(geometry)))
+    output.copy_(_deform_conv(input, weight, offset, None, None, *[geometry[name] for name in _V1]))
 
 
 def deform_conv_backward_input(input: Tensor, offset: Tensor, grad_output: Tensor,
@@ -134,7 +132,7 @@ def deform_conv_backward_input(input: Tensor, offset: Tensor, grad_output: Tenso
                                columns: Tensor, **geometry: int) -> None:
     """Gradient of :func:`deform_conv_forward` to its input and its offsets."""
     to_input, _, to_offset, _, _ = _deform_conv_backward(grad_output, input, weight, offset, None,
-                                                         None, *_geometry_v1(geometry))
+                                                         None, *[geometry[name] for name in _V1])
     grad_input += to_input
     grad_offset += to_offset
 
@@ -144,7 +142,7 @@ def deform_conv_backward_parameters(input: Tensor, offset: Tensor, grad_output: 
                                     scale: float, **geometry: int) -> None:
     """Gradient of :func:`deform_conv_forward` to its weight, times ``scale``."""
     to_weight = _deform_conv_backward(grad_output, input, grad_weight, offset, None, None,
-                                      *_geometry_v1(geometry))[1]
+                                      *[geometry[name] for name in _V1])[1]
     grad_weight += scale * to_weight
 
 
@@ -154,7 +152,7 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
     """Modulated deformable convolution (Zhu et al., CVPR 2019)."""
     output.copy_(
         _deform_conv(input, weight, offset, mask, bias if with_bias else None,
-                     *_geometry_v2(geometry)))
+                     *[geometry[name] for name in _V2]))
 
 
 def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor,
@@ -165,7 +163,7 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
     """Gradients of :func:`modulated_deform_conv_forward`."""
     to_input, to_weight, to_offset, to_mask, to_bias = _deform_conv_backward(
         grad_output, input, weight, offset, mask, bias if with_bias else None,
-        *_geometry_v2(geometry))
+        *[geometry[name] for name in _V2])
     grad_input += to_input
     grad_weight += to_weight
     grad_offset += to_offset

@@ -1,7 +1,7 @@
 """A resizer in front of any mmdet model."""
 from typing import Any
 
-from dsnet_mm.compat import mend_mmdet
+from dsnet_mm.compat import correct_mmdet
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import MODELS
 from dsnet_mm.resizers import OutputSize
@@ -34,7 +34,7 @@ class DownsizeDetDataPreprocessor(DownsizeMixin, DetDataPreprocessor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        mend_mmdet()
+        correct_mmdet()
         self._pads = []
         for augment in self.batch_augments or ():
             if isinstance(augment, BatchFixedSizePad):
