@@ -10,13 +10,8 @@ _ZIP, _OLD = b'PK\x03\x04', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
 @contextmanager
 def atomic_write(file: str | Path) -> Iterator[Path]:
-    """Yields a temporary path to write to, which replaces the file if the block succeeds.
-
-    If the block fails, an existing file stays as it was.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
+    """Yields a temporary path to write to, which replaces the file if the block succeeds; if it
+    fails, an existing file stays as it was."""
     file = Path(file)
     # Libraries choose the format by the suffix.
     unfinished = file.with_name(f'{file.stem}.dsnet_mm-unfinished{file.suffix}')
@@ -28,12 +23,7 @@ def atomic_write(file: str | Path) -> Iterator[Path]:
 
 
 def check_output(file: str | Path) -> None:
-    """Checks that a file could be written, without writing it.
-
-    Raises:
-        FileNotFoundError: If its folder does not exist.
-        IsADirectoryError: If it is a folder.
-    """
+    """Raises an OSError if a file could not be written: it is a folder, or its folder is missing."""
     file = Path(file)
     if not file.parent.is_dir():
         raise FileNotFoundError(f'there is no folder {file.parent} to write {file.name} into: '
@@ -89,14 +79,7 @@ def no_files(*paths: Path, suffixes: Iterable[str]) -> FileNotFoundError:
 
 
 def check_distinct(results: Mapping[Path, Path]) -> None:
-    """Checks that no two inputs have the same result.
-
-    Args:
-        results (Mapping[Path, Path]): The path of the result of each input.
-
-    Raises:
-        ValueError: If two are the same.
-    """
+    """Raises a ValueError if two inputs (keys) have the same result (values)."""
     taken: dict[Path, Path] = {}
     for source, result in results.items():
         other = taken.setdefault(result, source)
@@ -106,17 +89,8 @@ def check_distinct(results: Mapping[Path, Path]) -> None:
 
 
 def check_new(file: Path, inputs: Collection[Path], overwrite: bool) -> None:
-    """Checks that writing a file overwrites nothing of the user's.
-
-    Args:
-        file (Path): The file to be written.
-        inputs (Collection[Path]): Resolved paths of the inputs, which are never overwritten.
-        overwrite (bool): Other files may be overwritten.
-
-    Raises:
-        FileExistsError: If the file exists.
-        ValueError: If it is an input.
-    """
+    """Raises a ValueError if a file to be written is one of the inputs (resolved paths), which are
+    never overwritten, and a FileExistsError if it exists and is not to be overwritten."""
     if file.resolve() in inputs:
         raise ValueError(f'{file} is an input, which is never overwritten: give another output')
     if file.exists() and not overwrite:

@@ -10,20 +10,7 @@ images. Values are from 0 to 255, floating-point or, with --uint8, uint8.
 "resizer" writes the resizer alone. Its output is "small" (N, 3, h, w), floating-point.
 
 "model" writes the config's resizer, normalisation and model. Its outputs are those of the model's
-forward(mode='tensor'), before decoding and suppression. Coordinates are those of the resized image
-(h, w):
-
-- CenterNet: center_heatmap (N, classes, h / s, w / s), probabilities; wh and offset
-  (N, 2, h / s, w / s), x before y, in cells of the map. s is the model's stride.
-- RefineDet, for each level i: cls_scores_i (N, anchors * (classes + 1), h_i, w_i), logits with the
-  background last; bbox_preds_i (N, anchors * 4, h_i, w_i), deltas to the refined anchors;
-  arm_cls_scores_i and arm_bbox_preds_i, the same of the anchor refinement module, with the one
-  class "object" and the deltas that refine the anchors.
-- DETR: cls_scores (layers, N, queries, classes + 1), logits with the background last; bbox_preds
-  (layers, N, queries, 4), centre x, centre y, width and height relative to the resized image. The
-  last layer has the result.
-- DeepLabv3+ and other segmenters: seg_logits (N, classes, h / s, w / s).
-- Other models: output_0, output_1 and so on, in the model's order.
+forward(mode='tensor'), before decoding and suppression: docs/deploy.md names them.
 
 The file is compared in onnxruntime with PyTorch at several sizes, and not written where an output
 differs by more than 1e-4 of its range. Requires pip install '.[export]' and PyTorch newer than 2.9;

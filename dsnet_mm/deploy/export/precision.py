@@ -27,13 +27,7 @@ def nodes_of_model(model: ModelProto) -> list[NodeProto]:
 
     All others stay in float32: those of the preprocessor and of a guided head's upsampling, those
     outside of modules (decoding, suppression and scaling to the input image), and sizes and other
-    vectors.
-
-    Args:
-        model (ModelProto): Written by "dsnet-mm export deploy".
-
-    Raises:
-        ValueError: If the nodes do not name their modules.
+    vectors. Raises a ValueError if the nodes do not name their modules.
     """
     maps = {value.name for value in (*model.graph.value_info, *model.graph.output)
             if value.type.tensor_type.elem_type == FLOAT
@@ -56,13 +50,7 @@ def _is_of_model(node: NodeProto) -> bool:
 def to_half(model: ModelProto) -> None:
     """Converts the model behind the resizer to float16, with casts at its inputs and outputs.
 
-    onnxruntime's own converter rounds also what passes between two nodes in float32.
-
-    Args:
-        model (ModelProto): Written by "dsnet-mm export deploy"; is modified.
-
-    Raises:
-        ValueError: If the nodes do not name their modules.
+    onnxruntime's own converter also rounds what passes between two nodes in float32.
     """
     graph = model.graph
     inside = {node.name for node in nodes_of_model(model)}
