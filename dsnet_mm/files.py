@@ -23,7 +23,7 @@ def atomic_write(file: str | Path) -> Iterator[Path]:
 
 
 def check_output(file: str | Path) -> None:
-    """Raises an OSError if a file could not be written: it is a folder, or its folder is missing."""
+    """Raises an OSError if a file is a folder, or its folder is missing."""
     file = Path(file)
     if not file.parent.is_dir():
         raise FileNotFoundError(f'there is no folder {file.parent} to write {file.name} into: '
