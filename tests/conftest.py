@@ -65,8 +65,8 @@ def run_tool() -> Callable[..., str]:
     """
 
     def run(script: str, *arguments: object, fails: bool = False) -> str:
-        program = (['-m', 'dsnet_mm.cli', *script.split()[1:]] if str(script).startswith('dsnet-mm ')
-                   else [script])
+        is_command = str(script).startswith('dsnet-mm ')
+        program = ['-m', 'dsnet_mm.cli', *script.split()[1:]] if is_command else [script]
         command = [sys.executable, *program, *map(str, arguments)]
         environment = dict(os.environ, OMP_NUM_THREADS='1')
         result = subprocess.run(command, cwd=ROOT, env=environment, text=True,
