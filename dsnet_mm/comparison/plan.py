@@ -7,7 +7,6 @@ from typing import NamedTuple
 from dsnet_mm.comparison.runs import Run
 from dsnet_mm.config import (
     RESIZER,
-    in_scope,
     is_ours,
     merge_options,
     resizer_config,
@@ -18,6 +17,7 @@ from dsnet_mm.config import (
 from dsnet_mm.engine.hooks import TrainResizerOnlyHook
 from dsnet_mm.models.backbones.detail import DetailBackbone
 from dsnet_mm.registry import build_resizer
+from dsnet_mm.resizers import pretrained
 
 from mmengine.config import Config
 from mmengine.registry import HOOKS, METRICS, MODELS
@@ -86,12 +86,12 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
 
 def read_detail(cfg: Config) -> None:
     """Lets the backbone read the detail maps of the config's resizer, if that gives any."""
-    with in_scope(cfg, MODELS):
-        number = getattr(build_resizer(resizer_config(cfg)), 'detail_channels', 0)
-    backbone = cfg.model.get('backbone') or {}
-    if number and resolve(backbone.get('type'), MODELS, scope_of(cfg)) is not DetailBackbone:
+    resizer, backbone = pretrained.complete(resizer_config(cfg)), cfg.model.get('backbone') or {}
+    gives = resizer.get('detail_channels') or resizer['type'] == 'SpaceToDepth'
+    if gives and resolve(backbone.get('type'), MODELS, scope_of(cfg)) is not DetailBackbone:
         cfg.model.backbone = {**backbone, 'type': 'dsnet_mm.DetailBackbone',
-                              'backbone': backbone.get('type'), 'detail_channels': number}
+                              'backbone': backbone.get('type'),
+                              'detail_channels': build_resizer(resizer).detail_channels}
 
 
 def is_frozen(cfg: Config) -> bool:
