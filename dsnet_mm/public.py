@@ -11,7 +11,8 @@ class Module(NamedTuple):
 
 
 DEFAULT_RESIZER = 'DownsizeNetV2'
-RESIZERS = ('DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'TalebiMilanfarResizer', 'MULLER')
+RESIZERS = ('DownsizeNet', 'DownsizeNetV2', 'FixedResizer', 'SpaceToDepth',
+            'TalebiMilanfarResizer', 'MULLER')
 
 PUBLIC = (
     Module('dsnet_mm.resizers', 'torch', 'MODELS', RESIZERS),
@@ -22,6 +23,7 @@ PUBLIC = (
            ('DownsizeDetDataPreprocessor', )),
     Module('dsnet_mm.models.data_preprocessors.seg', 'mmseg', 'MODELS',
            ('DownsizeSegDataPreProcessor', )),
+    Module('dsnet_mm.models.backbones.detail', 'mmengine', 'MODELS', ('DetailBackbone', )),
     Module('dsnet_mm.models.necks.interpolation', 'mmengine', 'MODELS', ('LearnedInterpolation', )),
     Module('dsnet_mm.models.necks.downsize_neck', 'mmengine', 'MODELS', ('DownsizeNeck', )),
     Module('dsnet_mm.models.necks.fpn', 'mmdet', 'MODELS', ('DownsizeFPN', )),

@@ -15,6 +15,8 @@ VARIANTS: dict[str, dict] = {
     'downsizenet': dict(type='DownsizeNet'),
     'downsizenet-v2': dict(type='DownsizeNetV2'),
     'downsizenet-v2-antialias': dict(type='DownsizeNetV2', prior='antialias'),
+    'downsizenet-v2+detail': dict(type='DownsizeNetV2', detail_channels=8),
+    'space-to-depth': dict(type='SpaceToDepth'),
     'talebi-milanfar': dict(type='TalebiMilanfarResizer'),
     'muller': dict(type='MULLER'),
 }
@@ -29,8 +31,8 @@ def parse_variant(text: str) -> tuple[str, dict]:
     The text is one of
 
     - ``downsizenet`` or another name in :data:`VARIANTS`;
-    - ``downsizenet-v2+guided`` or ``downsizenet-v2+bilinear``, a resizer and how the config's
-      ``GuidedHead`` upsamples its logits;
+    - ``downsizenet-v2+guided``, ``downsizenet-v2+detail+guided`` or ``downsizenet-v2+bilinear``, a
+      resizer and how the config's ``GuidedHead`` upsamples its logits;
     - ``wide={'type': 'DownsizeNet', 'channels': 32}``, the config of a resizer;
     - ``learned={'model.neck.type': 'dsnet_mm.DownsizeFPN'}``, other options of the config.
 
@@ -44,7 +46,7 @@ def parse_variant(text: str) -> tuple[str, dict]:
                              f'{name!r}')
         options = _parse_dict(value)
         return name, {RESIZER: options} if 'type' in options else options
-    resizer, plus, upsampling = name.partition('+')
+    resizer, plus, upsampling = (name, '', '') if name in VARIANTS else name.rpartition('+')
     if resizer not in VARIANTS or plus + upsampling not in UPSAMPLINGS:
         raise ValueError(f'unknown variant {name!r}: use one of {", ".join(VARIANTS)}, '
                          "or name={'type': 'DownsizeNet', ...} for another resizer")

@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SIZES = [(260, 200), (200, 260), (240, 240), (180, 280)]  # width and height in pixels
 
+DETAIL = {'model.data_preprocessor.resizer': dict(type='DownsizeNetV2', detail_channels=8),
+          'model.backbone.type': 'dsnet_mm.DetailBackbone'}
 CLASSES = ('blue', 'green')
 COLORS = np.array([[0, 0, 0], [190, 0, 0], [0, 190, 0]])  # BGR
 SIDE = 160
@@ -86,6 +88,8 @@ def train(cfg: Config, metainfo: dict, root: Path, folder: Path) -> dict:
     ('lighthead', 100, 0.9, {'model.roi_head.bbox_head.num_classes': 2}),
     ('detr', 300, 0.8, {'model.bbox_head.num_classes': 2}),
     ('atss', 100, 0.9, {'model.bbox_head.num_classes': 2}),
+    ('atss', 100, 0.9, {'model.bbox_head.num_classes': 2, **DETAIL,
+                        'model.backbone.backbone': 'ResNet'}),
 ])
 def test_detectors_find_their_objects_in_the_original_images(
         name, epochs, threshold, options, eight_images, tmp_path):

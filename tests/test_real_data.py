@@ -16,7 +16,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs/mini'
 
 
 # training, validation
-SIZES = {'cards': (236, 60), 'bccd': (205, 87), 'fod': (2000, 800), 'camvid': (367, 101)}
+SIZES = {'cards': (236, 60), 'bccd': (205, 87), 'fod': (2000, 800), 'pcb': (600, 200),
+         'camvid': (367, 101)}
 MINI = sorted(path.stem for path in CONFIGS.glob('*/*.py') if path.stem.split('_')[-1] in SIZES)
 
 
@@ -28,6 +29,7 @@ def test_every_pipeline_is_here():
                          # with ImageNet's weights
                          *(f'{name}-mobilenetv2_{data}' for name in ('atss', 'yolox', 'centernet')
                            for data in ('fod', 'cards', 'bccd')),
+                         'atss-mobilenetv2_pcb',
                          *(f'{name}-mobilenetv2_camvid' for name in ('deeplabv3plus', 'fcn')),
                          # labels at high resolution
                          'unet_camvid', 'unet-guided_camvid',
@@ -92,8 +94,9 @@ def test_class_weights_of_camvid(data_root):
         assert head.loss_decode.class_weight == pytest.approx(weights / weights.mean(), abs=6e-4)
 
 
-def test_classes_of_fod(data_root):
-    names = {node.findtext('name') for path in (data_root / 'fod/Annotations').glob('*.xml')
+@pytest.mark.parametrize('name', ['fod', 'pcb'])
+def test_classes(name, data_root):
+    names = {node.findtext('name') for path in (data_root / f'{name}/Annotations').glob('*.xml')
              for node in ET.parse(path).iter('object')}
-    cfg = load_config(str(CONFIGS / 'fod/atss-mobilenetv2_fod.py'))
-    assert cfg.metainfo.classes == tuple(sorted(names))
+    cfg = load_config(str(CONFIGS / f'{name}/atss-mobilenetv2_{name}.py'))
+    assert set(cfg.metainfo.classes) == names

@@ -13,7 +13,15 @@ import torch.nn.functional as F
 def test_every_variant_resizes(name):
     images = torch.rand(2, 3, 30, 40) * 255
     resized = build_resizer(variants.parse_resizer(name)[1])(images, (11, 13))
-    assert resized.shape == (2, 3, 11, 13)
+    detail = {'downsizenet-v2+detail': 8, 'space-to-depth': 9}.get(name, 0)
+    assert resized.shape == (2, 3 + detail, 11, 13)
+
+
+def test_guided_upsampling_goes_with_detail_maps():
+    assert variants.parse_variant('downsizenet-v2+detail+guided') == (
+        'downsizenet-v2+detail+guided', {
+            'model.data_preprocessor.resizer': dict(type='DownsizeNetV2', detail_channels=8),
+            'model.decode_head.guided': True})
 
 
 @pytest.mark.parametrize('name, options', [

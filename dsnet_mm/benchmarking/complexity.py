@@ -78,8 +78,9 @@ def row(name: str, path: str | Path, size: tuple[int, int]) -> str:
     meta = dict(img_shape=low, ori_shape=size, scale_factor=(1.0, 1.0), batch_input_shape=low,
                 pad_shape=low)
     sample = (DetDataSample if scope == 'mmdet' else SegDataSample)(metainfo=meta)
+    channels = 3 + getattr(preprocessor.resizer, 'detail_channels', 0)
     whole = multiply_adds(model, partial(model.forward, data_samples=[sample], mode='tensor'),
-                          torch.rand(1, 3, *low))
+                          torch.rand(1, channels, *low))
     images, head = 255 * torch.rand(1, 3, *size), getattr(model, 'decode_head', None)
     if isinstance(head, GuidedHead):
         logits = torch.rand(1, head.out_channels, *low)

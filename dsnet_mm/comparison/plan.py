@@ -5,11 +5,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsnet_mm.comparison.runs import Run
-from dsnet_mm.config import RESIZER, is_ours, merge_options, resolve, scope_of, text_of
+from dsnet_mm.config import (
+    RESIZER,
+    is_ours,
+    merge_options,
+    resizer_config,
+    resolve,
+    scope_of,
+    text_of,
+)
 from dsnet_mm.engine.hooks import TrainResizerOnlyHook
+from dsnet_mm.models.backbones.detail import DetailBackbone
+from dsnet_mm.registry import build_resizer
+from dsnet_mm.resizers import pretrained
 
 from mmengine.config import Config
-from mmengine.registry import HOOKS, METRICS
+from mmengine.registry import HOOKS, METRICS, MODELS
 
 HIGH_RES = 'high-res'  # the variant without a resizer: the model on the input image
 
@@ -54,6 +65,7 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
             if RESIZER in options:  # replaces the config's instead of being merged into it
                 run_cfg.model.data_preprocessor.resizer = {}
             merge_options(run_cfg, options)
+            read_detail(run_cfg)
             if variant == HIGH_RES:
                 run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
@@ -70,6 +82,16 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
             runs.append(Run(variant, seed, options, folder / 'runs' / f'{variant}-seed{seed}',
                             text_of(run_cfg), total, metric, note))
     return runs
+
+
+def read_detail(cfg: Config) -> None:
+    """Lets the backbone read the detail maps of the config's resizer, if that gives any."""
+    resizer, backbone = pretrained.complete(resizer_config(cfg)), cfg.model.get('backbone') or {}
+    gives = resizer.get('detail_channels') or resizer['type'] == 'SpaceToDepth'
+    if gives and resolve(backbone.get('type'), MODELS, scope_of(cfg)) is not DetailBackbone:
+        cfg.model.backbone = {**backbone, 'type': 'dsnet_mm.DetailBackbone',
+                              'backbone': backbone.get('type'),
+                              'detail_channels': build_resizer(resizer).detail_channels}
 
 
 def is_frozen(cfg: Config) -> bool:

@@ -2,6 +2,7 @@
 import warnings
 from collections.abc import Sequence
 
+from dsnet_mm.models.backbones.detail import SecondConvolution
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
 from dsnet_mm.resizers import GuidedUpsampling
@@ -15,8 +16,8 @@ from torch import nn
 
 @HOOKS.register_module()
 class TrainResizerOnlyHook(Hook):
-    """Trains the resizer and guided upsampling with everything else in the model frozen, running
-    statistics of normalisation layers included.
+    """Trains the resizer, what reads its detail maps, and guided upsampling, with everything else
+    in the model frozen, running statistics of normalisation layers included.
 
     It adapts a trained model to a smaller input without changing the model::
 
@@ -58,10 +59,11 @@ class TrainResizerOnlyHook(Hook):
 
 
 def resizing_modules(model: BaseModel) -> list[nn.Module]:
-    """A model's resizer, if it has one, and its guided upsamplings."""
+    """A model's resizer, if it has one, its guided upsamplings, and what reads detail maps."""
     resizer = getattr(model.data_preprocessor, 'resizer', None)
+    kinds = GuidedUpsampling, SecondConvolution
     return [*filter(None, [resizer]),
-            *(module for module in model.modules() if isinstance(module, GuidedUpsampling))]
+            *(module for module in model.modules() if isinstance(module, kinds))]
 
 
 def resizing_parameters(model: BaseModel) -> list[nn.Parameter]:
@@ -96,6 +98,13 @@ class CheckResizerHook(Hook):
                     f'data_preprocessor{".data_preprocessor" * wraps}.type='
                     f'dsnet_mm.{type(module).__name__}, and its size there')
             module.used = False
+        reads = any(isinstance(module, SecondConvolution) for module in model.modules())
+        if not reads and any(getattr(module.resizer, 'detail_channels', 0)
+                             for module in _preprocessors(model).values()):
+            raise ValueError(
+                'the resizer gives detail maps, but the backbone does not read them: set '
+                "model.backbone.type='dsnet_mm.DetailBackbone' and model.backbone.backbone to the "
+                "backbone's own type, or leave out detail_channels")
         self._first = True
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,

@@ -18,7 +18,7 @@ def apply_resizer(resizer: nn.Module, images: Tensor, size: Size,
         channel_order (str): ``'bgr'`` or ``'rgb'``, of images with three channels.
 
     Returns:
-        Tensor: (N, C, h, w), floating-point.
+        Tensor: (N, C, h, w), floating-point, or (N, C + D, h, w) with detail maps.
     """
     flip = channel_order == 'rgb' and images.dim() == 4 and images.shape[1] == 3
     given = images.dtype
@@ -28,8 +28,10 @@ def apply_resizer(resizer: nn.Module, images: Tensor, size: Size,
     with torch.autocast(images.device.type, enabled=False):
         resized = resizer(images.flip(1) if flip else images, size)
     # Some interpolations overshoot, which would wrap around where bytes are read later (BoxInst).
+    resized, detail = resized.split([images.shape[1], resized.shape[1] - images.shape[1]], dim=1)
     resized = resized.clamp(0, 255) if given == torch.uint8 else resized
-    return resized.flip(1) if flip else resized
+    resized = resized.flip(1) if flip else resized
+    return torch.cat([resized, detail], dim=1) if detail.shape[1] else resized
 
 
 def enlarge(upsampling: nn.Module, small: Tensor, guide: Tensor,

@@ -14,9 +14,11 @@ class ConvexResizer(Pretrained):
     Attributes:
         in_channels (int): Channels of the images.
         starts_as_image (bool): Whether it resizes sensibly before it is trained.
+        detail_channels (int): Number D of detail maps behind the image in the output.
     """
     in_channels: int
     starts_as_image = True
+    detail_channels = 0
 
     def forward(self, images: Tensor, size: Size) -> Tensor:
         """Resizes images.
@@ -27,8 +29,8 @@ class ConvexResizer(Pretrained):
             size (tuple[int, int]): Height and width of the output in pixels, smaller or larger.
 
         Returns:
-            Tensor: (N, C, h, w), floating-point; each pixel between the least and the greatest of
-            its neighbourhood in the input image.
+            Tensor: (N, C + D, h, w), floating-point: the image, each pixel between the least and
+            the greatest of its neighbourhood in the input image, and the detail maps, if any.
 
         Raises:
             TypeError: If the images are neither floating-point nor unsigned 8-bit, or the size is

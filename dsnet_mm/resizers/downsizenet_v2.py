@@ -37,6 +37,9 @@ class DownsizeNetV2(ConvexResizer):
             antialiased image; ``'antialias'`` is about
             ``F.interpolate(mode='bilinear', antialias=True)``.
         in_channels (int): Channels of the images.
+        detail_channels (int, optional): Number of detail maps, which carry what the resized image
+            cannot: a 1x1 convolution of the network's features. The output has them behind the
+            image's channels, for a :func:`~dsnet_mm.DetailBackbone`. By default none.
         weights (str | Path, optional): Trained resizer to start from, a name or file that
             :mod:`dsnet_mm.resizers.pretrained` knows.
 
@@ -49,6 +52,8 @@ class DownsizeNetV2(ConvexResizer):
 
     # Output pixels in a band.
     _PIXELS = 2**16
+    # Gives untrained maps of photographs about the standard deviation of a normalised image.
+    _DETAIL_SCALE = 10.
 
     log_prior: Tensor
     # Conv2d with a bias, which mypy takes for optional.
@@ -59,12 +64,16 @@ class DownsizeNetV2(ConvexResizer):
                  channels: int = 16,
                  prior: str = 'bilinear',
                  in_channels: int = 3,
+                 detail_channels: int | None = None,
                  weights: str | Path | None = None) -> None:
         super().__init__()
         check_positive(channels=channels, in_channels=in_channels)
+        if detail_channels is not None:
+            check_positive(detail_channels=detail_channels)
         if prior not in self.PRIORS:
             raise ValueError(f'prior must be one of {tuple(self.PRIORS)}, got {prior!r}')
         self.in_channels = in_channels
+        self.detail_channels = detail_channels or 0
         self.weights = weights
         line = torch.tensor(self.PRIORS[prior]) / sum(self.PRIORS[prior])
         start = (line[:, None] * line).flatten() + 1e-3
@@ -72,10 +81,13 @@ class DownsizeNetV2(ConvexResizer):
         self.embedding = nn.Conv2d(in_channels, channels, 3, stride=2)
         self.context = nn.Conv2d(channels, channels, 3)
         self.logits = nn.Conv2d(channels, 9, 1)
+        self.detail = None
+        if detail_channels is not None:
+            self.detail = nn.Conv2d(channels, detail_channels, 1, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for module in (self.embedding, self.context):
+        for module in filter(None, (self.embedding, self.context, self.detail)):
             module.reset_parameters()
         nn.init.zeros_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
@@ -83,7 +95,8 @@ class DownsizeNetV2(ConvexResizer):
             pretrained.load(self, self.weights)
 
     def _infer(self, images: Tensor, size: Size) -> Tensor:
-        return self._coefficients(self._samples(images, self._grid(images, size)))
+        samples = self._samples(images, self._grid(images, size))
+        return self._coefficients(self._features(samples), samples.dtype)
 
     def prior(self, images: Tensor, size: Size) -> Tensor:
         """The coefficients (9, h, w) that an untrained network gives the same samples."""
@@ -96,7 +109,8 @@ class DownsizeNetV2(ConvexResizer):
         return self._resize(images, self._grid(images, size))
 
     def _resize_in_bands(self, images: Tensor, size: Size) -> Tensor:
-        out = self.log_prior.new_empty((*images.shape[:2], *size))
+        n, channels = images.shape[:2]
+        out = self.log_prior.new_empty((n, channels + self.detail_channels, *size))
         rows = max(1, self._PIXELS // (len(images) * size[1]))
         for band in bands.cut(dense_grid, size_of(images), size, rows, 0, self.log_prior.dtype,
                               images.device):
@@ -118,14 +132,19 @@ class DownsizeNetV2(ConvexResizer):
 
     def _resize(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         samples = self._samples(images, grid)
-        coefficients = self._coefficients(samples)
+        features = self._features(samples)
+        coefficients = self._coefficients(features, samples.dtype)
         h, w = coefficients.shape[-2:]
         # The first cell is there for the 3x3 convolution.
         values = (samples[:, :, y % 2, x % 2, 1 + y // 2:1 + y // 2 + h, 1 + x // 2:1 + x // 2 + w]
                   for y in range(3) for x in range(3))
-        return weighted_sum(coefficients.unsqueeze(2).unbind(1), values)
+        image = weighted_sum(coefficients.unsqueeze(2).unbind(1), values)
+        if self.detail is None:
+            return image
+        detail = F.conv2d(features, self._DETAIL_SCALE * self.detail.weight)
+        return torch.cat([image, detail.to(image.dtype)], dim=1)
 
-    def _coefficients(self, samples: Tensor) -> Tensor:
+    def _features(self, samples: Tensor) -> Tensor:
         # The strided convolution, on cells. Channels last throughout: a gradient in another layout
         # than its features takes far longer.
         cells = samples.flatten(1, 3).contiguous(memory_format=torch.channels_last)
@@ -133,15 +152,17 @@ class DownsizeNetV2(ConvexResizer):
         contrast = F.conv2d(cells, kernel)
         features = relative_contrast(contrast, samples[:, :, 1, 1, :-1, :-1],
                                      self.embedding.bias)
-        features = self.context(features).relu_()
+        return self.context(features).relu_()
+
+    def _coefficients(self, features: Tensor, dtype: torch.dtype) -> Tensor:
         bias = self.logits.bias + self.log_prior
         if is_compiling():
-            return softmax(F.conv2d(features, self.logits.weight, bias).to(samples.dtype))
+            return softmax(F.conv2d(features, self.logits.weight, bias).to(dtype))
         # A matrix product, after which the map of each coefficient is contiguous.
         n, _, h, w = features.shape
         logits = torch.addmm(bias[:, None], self.logits.weight.flatten(1),
                              features.transpose(0, 1).flatten(1))
-        return logits.softmax(dim=0, dtype=samples.dtype).reshape(-1, n, h, w).transpose(0, 1)
+        return logits.softmax(dim=0, dtype=dtype).reshape(-1, n, h, w).transpose(0, 1)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         if f'{prefix}embedding.weight' not in state_dict and any(

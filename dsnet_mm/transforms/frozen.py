@@ -37,6 +37,7 @@ class FrozenResizer(nn.Module):
         if gray and getattr(self.resizer, 'in_channels', 1) == 3:
             images = images.expand(-1, 3, -1, -1)
         resized = apply_resizer(self.resizer, images, size, self.channel_order)
+        resized = resized[:, :images.shape[1]]  # not the detail maps
         if is_integer:
             limits = torch.iinfo(given)
             resized = resized.round().clamp(limits.min, limits.max)

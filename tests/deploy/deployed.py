@@ -19,8 +19,8 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import nn
 
 # What would hide a mistake by being zero or alike everywhere.
-FLAT = ('conv_offset', 'resizer.logits', 'conv_cls', 'atss_cls', 'retina_cls', 'heatmap_head.2',
-        'cls_convs.0.weight', 'conv_seg', 'upsampling.logits', 'rpn_cls',
+FLAT = ('detail.weight', 'conv_offset', 'resizer.logits', 'conv_cls', 'atss_cls', 'retina_cls',
+        'heatmap_head.2', 'cls_convs.0.weight', 'conv_seg', 'upsampling.logits', 'rpn_cls',
         'rpn_reg', 'fc_cls', 'fc_reg')
 
 

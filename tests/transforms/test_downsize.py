@@ -272,3 +272,12 @@ def test_bad_arguments(kwargs, error, message):
 def test_bad_images(image, error, message):
     with pytest.raises(error, match=message):
         Downsize((10, 10), resizer=DownsizeNetV2())(image)
+
+
+def test_detail_maps_are_left_out(photo):
+    net = DownsizeNetV2(detail_channels=4)
+    plain = DownsizeNetV2()
+    plain.load_state_dict({key: value for key, value in net.state_dict().items()
+                           if not key.startswith('detail')})
+    found, expected = (Downsize((48, 64), resizer=resizer)(photo) for resizer in (net, plain))
+    assert np.array_equal(np.asarray(found), np.asarray(expected))

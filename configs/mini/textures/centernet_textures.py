@@ -1,4 +1,4 @@
-_base_ = ['../_base_/detectors/centernet.py', '../../_base_/datasets/textures_boxes.py']
+_base_ = ['../_base_/detectors/centernet.py', '../../_base_/datasets/synthetic/textures_boxes.py']
 
 model = dict(bbox_head=dict(num_classes=5))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=2)

@@ -1,4 +1,5 @@
-_base_ = ['../_base_/segmenters/deeplabv3plus.py', '../../_base_/datasets/textures_labels.py']
+_base_ = [
+    '../_base_/segmenters/deeplabv3plus.py', '../../_base_/datasets/synthetic/textures_labels.py']
 
 model = dict(decode_head=dict(num_classes=6), auxiliary_head=dict(num_classes=6))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16, val_interval=4)

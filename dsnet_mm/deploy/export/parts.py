@@ -60,7 +60,9 @@ class RawGraph(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         preprocessor = self.model.data_preprocessor
-        return raw_outputs(self.model, normalize_and_pad(preprocessor, preprocessor.resize(images)))
+        resized, detail = preprocessor.resize_with_detail(images)
+        return raw_outputs(self.model, preprocessor.with_detail(
+            normalize_and_pad(preprocessor, resized), detail))
 
 
 def own_raw_outputs(model: BaseModel, images: Tensor) -> Any:

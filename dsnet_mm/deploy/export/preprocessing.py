@@ -152,11 +152,12 @@ class Preprocessing(nn.Module):
         if self.channel_order == 'rgb':
             images = images.flip(1)
         loaded = self.steps(images)
-        resized: Any = self.preprocessor.resize(loaded)
+        resized, detail = self.preprocessor.resize_with_detail(loaded)
         if self.steps.resizes and not self.steps.to_float:
             resized = resized.clamp(0, 255)  # as the preprocessor does with uint8 images
-        return Frame(normalize_and_pad(self.preprocessor, resized), size_of(resized),
-                     size_of(images), loaded)
+        batch = self.preprocessor.with_detail(
+            normalize_and_pad(self.preprocessor, resized), detail)
+        return Frame(batch, size_of(resized), size_of(images), loaded)
 
 
 def normalize_and_pad(preprocessor: Any, images: Tensor) -> Tensor:

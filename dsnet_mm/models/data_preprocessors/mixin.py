@@ -11,13 +11,17 @@ from dsnet_mm.models.data_preprocessors.samples import rescale_ground_truth, res
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.apply import apply_resizer
+from dsnet_mm.resizers.ops.graphs import is_exporting
 from dsnet_mm.resizers.ops.size import Size, size_of
 
 import torch
+import torch.nn.functional as F
 from mmengine.dist import broadcast
 from mmengine.model import initialize
 from mmengine.structures import BaseDataElement
 from torch import Tensor
+
+_STD = 58.  # of photographs, as ImageNet's
 
 
 class DownsizeMixin:
@@ -52,6 +56,7 @@ class DownsizeMixin:
 
     cast_data: Callable[[Any], Any]  # the inherited preprocessor's
     resizer: Any
+    std: Tensor
 
     def __init__(self, *args: Any, target_size: Sequence[int] | None = None,
                  scale: float | Sequence[float] | None = None, short_edge: int | None = None,
@@ -119,21 +124,30 @@ class DownsizeMixin:
         if training and self.ratio_range is not None:
             output_size = output_size.times(self._draw_ratio(self.ratio_range))
             self._map_sizes(output_size)
-        resized = self.resize(images, output_size)
+        resized, detail = self.resize_with_detail(images, output_size)
         if samples is not None:
             if len(samples) != len(images):
                 raise ValueError(f'{len(images)} images came with {len(samples)} data samples')
             samples = [self._rescale(*args, training) for args in zip(samples, images, resized)]
-        return super().forward(  # type: ignore[misc]  # the inherited preprocessor's
+        data = super().forward(  # type: ignore[misc]  # the inherited preprocessor's
             {**data, 'inputs': resized, 'data_samples': samples}, training)
+        return {**data, 'inputs': self.with_detail(data['inputs'], detail)}
 
     def resize(self, images: Tensor | Sequence[Tensor],
                output_size: OutputSize | None = None) -> Tensor | list[Tensor]:
         """Resizes the ``inputs`` of :meth:`forward` to floating-point images in the same value
-        range, by default to the preprocessor's own output size."""
+        range, by default to the preprocessor's own output size; detail maps are left out."""
+        return self.resize_with_detail(images, output_size)[0]
+
+    def resize_with_detail(self, images: Tensor | Sequence[Tensor],
+                           output_size: OutputSize | None = None) -> tuple[Any, Any]:
+        """The images of :meth:`resize`, and their detail maps in the same form: a batch, a list, or
+        None of a resizer without any."""
         output_size = output_size or self.output_size
         if isinstance(images, Tensor):
-            return apply_resizer(self.resizer, images, output_size(*size_of(images)))
+            out = apply_resizer(self.resizer, images, output_size(*size_of(images)))
+            channels = images.shape[1]
+            return out[:, :channels], out[:, channels:] if out.shape[1] > channels else None
         groups = defaultdict(list)
         for index, image in enumerate(images):
             if not isinstance(image, Tensor) or image.dim() != 3:
@@ -142,10 +156,38 @@ class DownsizeMixin:
                                  '(TrackDataPreprocessor) are not supported')
             groups[image.shape, image.dtype].append(index)
         resized: dict[int, Tensor] = {}
+        maps: dict[int, Tensor] = {}
         for indices in groups.values():
-            batch = torch.stack([images[i] for i in indices])
-            resized.update(zip(indices, self.resize(batch, output_size)))
-        return [resized[i] for i in range(len(images))]
+            batch, detail = self.resize_with_detail(torch.stack([images[i] for i in indices]),
+                                                    output_size)
+            resized.update(zip(indices, batch))
+            maps.update(zip(indices, () if detail is None else detail))
+        return ([resized[i] for i in range(len(images))],
+                [maps[i] for i in range(len(images))] if maps else None)
+
+    def with_detail(self, inputs: Tensor, detail: Tensor | Sequence[Tensor] | None) -> Tensor:
+        """Puts detail maps, each (D, h, w), behind the normalised and padded images (N, C, H, W).
+
+        Raises:
+            ValueError: If images are smaller than their maps.
+        """
+        if detail is None:
+            return inputs
+        height, width = size_of(inputs)
+
+        def pad(maps: Tensor) -> Tensor:
+            h, w = size_of(maps)
+            if not is_exporting() and (h > height or w > width):
+                raise ValueError(
+                    f'the inherited preprocessor made the resized images smaller, {height}x{width} '
+                    f'instead of {h}x{w} pixels, which detail maps cannot follow: remove its batch '
+                    'augmentation, or detail_channels')
+            return F.pad(maps, (0, width - w, 0, height - h))
+
+        padded = pad(detail) if isinstance(detail, Tensor) else torch.stack([*map(pad, detail)])
+        # In the units of the image, which may be normalised or not.
+        std = self.std.mean() if getattr(self, '_enable_normalize', False) else 1
+        return torch.cat([inputs, padded * (_STD / std)], dim=1)
 
     def _draw_ratio(self, ratio_range: tuple[float, float]) -> float:
         ratio = torch.empty(()).uniform_(*ratio_range)

@@ -34,7 +34,14 @@ PYRAMID = {
     'model.roi_head.bbox_head.in_channels': 16,
     'model.roi_head.bbox_head.reg_class_agnostic': False,
 }
+DETAIL = {RESIZER: dict(type='DownsizeNetV2', detail_channels=8),
+          'model.backbone.type': 'dsnet_mm.DetailBackbone'}
 MODELS = {
+    'ATSS, detail maps, padded': ('atss-mobilenetv2_cards', {
+        SIZE: None, SCALE: 0.4, 'model.data_preprocessor.pad_size_divisor': 32, **DETAIL,
+        'model.backbone.backbone': 'MobileNetV2'}, 'cards/JPEGImages'),
+    'U-Net, detail maps, guided head': ('unet-guided_drive', {
+        **DETAIL, 'model.backbone.backbone': 'UNet'}, DRIVE),
     'ATSS': ('atss-mobilenetv2_bccd', {}, BCCD),
     'ATSS, scale, padded': ('atss-mobilenetv2_cards', {
         SIZE: None, SCALE: 0.4, 'model.data_preprocessor.pad_size_divisor': 32},

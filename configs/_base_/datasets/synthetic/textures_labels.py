@@ -1,5 +1,5 @@
 # The built-in data set (tools/datasets/make_dataset.py) with its label maps.
-_base_ = ['./labels.py']
+_base_ = ['../labels.py']
 
 data_root = 'data/textures/'
 metainfo = dict(

@@ -1,5 +1,5 @@
 # The built-in data set (tools/datasets/make_dataset.py) with its boxes.
-_base_ = ['./boxes.py']
+_base_ = ['../boxes.py']
 
 data_root = 'data/textures/'
 metainfo = dict(classes=('brick', 'grass', 'gravel', 'tissue', 'print'))

@@ -1,6 +1,6 @@
 # The quickstart's data set (tools/datasets/make_cracks.py): 200 images of 240x240 pixels to train
 # on, 60 to validate.
-_base_ = ['./labels.py']
+_base_ = ['../labels.py']
 
 data_root = 'data/cracks/'
 metainfo = dict(classes=('background', 'crack'), palette=[[0, 0, 0], [255, 60, 60]])

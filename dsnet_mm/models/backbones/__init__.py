@@ -1,0 +1,1 @@
+"""A backbone that reads detail maps beside the resized image."""
