@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from storages import largest_map
 
 OLD = torch.__version__ < '2.2'
 HALF = [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.skipif(
@@ -132,23 +133,11 @@ def test_checkpointing_keeps_less_and_learns_the_same():
     assert sum(kept[True]) < 0.2 * sum(kept[False])
 
 
-def test_the_image_does_not_set_the_memory(narrow_bands, monkeypatch):
+def test_the_image_does_not_set_the_memory(narrow_bands):
     """No map as large as the image is made but the image itself and the output."""
-    net, largest = trained(), []
-
-    class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            out = func(*args, **(kwargs or {}))
-            if isinstance(out, torch.Tensor) and out.is_floating_point():
-                largest.append(out.untyped_storage().nbytes())
-            return out
-
+    net = trained()
     images = torch.randint(256, (1, 3, 200, 300), dtype=torch.uint8)
-    with torch.no_grad(), Recorder():
-        net(images, (60, 70))
-    output = 4 * 3 * 60 * 70
-    assert max(size for size in largest if size != output) < 4 * 3 * 200 * 300 / 2
+    assert largest_map(net, images, (60, 70)) < 4 * 3 * 200 * 300 / 2
 
 
 def test_what_inference_mode_keeps_serves_training():

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from storages import largest_map
 from torch import Tensor
 
 HALF = [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.skipif(
@@ -251,21 +252,9 @@ def test_bands_at_real_sizes_in_single_precision(size_in, size_out):
 def test_the_image_does_not_set_the_memory(monkeypatch):
     """No map as large as the image is made but the image itself and the output."""
     monkeypatch.setattr(DownsizeNetV2, '_PIXELS', 200)
-    net, largest = trained(), []
-
-    class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            out = func(*args, **(kwargs or {}))
-            if isinstance(out, torch.Tensor) and out.is_floating_point():
-                largest.append(out.untyped_storage().nbytes())
-            return out
-
+    net = trained()
     images = torch.randint(256, (1, 3, 200, 300), dtype=torch.uint8)
-    with torch.no_grad(), Recorder():
-        net(images, (60, 70))
-    output = 4 * 3 * 60 * 70
-    assert max(size for size in largest if size != output) < 4 * 3 * 200 * 300 / 4
+    assert largest_map(net, images, (60, 70)) < 4 * 3 * 200 * 300 / 4
 
 
 def test_what_inference_mode_keeps_serves_training():
