@@ -65,7 +65,7 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
             if RESIZER in options:  # replaces the config's instead of being merged into it
                 run_cfg.model.data_preprocessor.resizer = {}
             merge_options(run_cfg, options)
-            read_detail(run_cfg)
+            use_detail_backbone(run_cfg)
             if variant == HIGH_RES:
                 run_cfg.model.data_preprocessor.update(target_size=None, short_edge=None, scale=1.0)
             run_cfg.randomness = dict(run_cfg.get('randomness') or {}, seed=seed)
@@ -84,7 +84,7 @@ def plan(cfg: Config, variants: dict[str, dict], seeds: Sequence[int], folder: P
     return runs
 
 
-def read_detail(cfg: Config) -> None:
+def use_detail_backbone(cfg: Config) -> None:
     """Lets the backbone read the detail maps of the config's resizer, if that gives any."""
     resizer, backbone = pretrained.complete(resizer_config(cfg)), cfg.model.get('backbone') or {}
     gives = resizer.get('detail_channels') or resizer['type'] == 'SpaceToDepth'
