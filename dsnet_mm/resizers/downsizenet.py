@@ -142,7 +142,7 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
         distinct = grid.distinct()
         logits = self._logits_of_distance(distinct).expand(len(images), -1, height * width)
         if self.texture is not None:
-            texture = standardize(images, *(statistics or mean_and_variance([images])))
+            texture = standardize(images, *(statistics or _mean_and_variance(images)))
             # Few channels are convolved far faster in channels-last layout.
             texture = self._pooled_texture(texture.contiguous(memory_format=torch.channels_last),
                                            grid)
@@ -199,17 +199,24 @@ class DownsizeNet(PlainDownsizeNet, ConvexResizer):
 def mean_and_variance(parts: Iterable[Tensor]) -> Statistics:
     """Mean and variance (N, C, 1, 1) of each channel of each image, in single precision or better,
     from all rows of the images in parts (N, C, H_i, W)."""
-    found, heights = [], []
+    parts = iter(parts)
+    first = next(parts)
+    mean, variance = _mean_and_variance(first)
+    height = first.shape[2]
     for part in parts:
-        # PyTorch 2.1 cannot compile promote_types().
-        part = part if part.dtype == torch.float64 else part.float()
-        mean = part.mean(dim=(2, 3), keepdim=True)
-        deviation = torch.linalg.vector_norm(part - mean, dim=(2, 3), keepdim=True)
-        found.append((mean, deviation.square() / part[0, 0].numel()))
-        heights.append(part.shape[2])
-    if len(found) == 1:
-        return found[0]
-    means, variances = map(torch.stack, zip(*found))
-    shares = means.new_tensor(heights).view(-1, 1, 1, 1, 1) / sum(heights)
-    mean = (shares * means).sum(dim=0)
-    return mean, (shares * (variances + (means - mean).square())).sum(dim=0)
+        part_mean, part_variance = _mean_and_variance(part)
+        height += part.shape[2]
+        share, difference = part.shape[2] / height, part_mean - mean
+        # In place: new results would lie in the gaps that the parts leave in memory, and the next
+        # part would find none of its size.
+        mean += share * difference
+        variance += share * (part_variance - variance + (1 - share) * difference.square())
+    return mean, variance
+
+
+def _mean_and_variance(images: Tensor) -> Statistics:
+    # PyTorch 2.1 cannot compile promote_types().
+    images = images if images.dtype == torch.float64 else images.float()
+    mean = images.mean(dim=(2, 3), keepdim=True)
+    deviation = torch.linalg.vector_norm(images - mean, dim=(2, 3), keepdim=True)
+    return mean, deviation.square() / images[0, 0].numel()
