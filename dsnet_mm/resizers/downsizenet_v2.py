@@ -7,8 +7,14 @@ from typing import Any
 from dsnet_mm.resizers import pretrained
 from dsnet_mm.resizers.convex import ConvexResizer
 from dsnet_mm.resizers.ops import bands, sampling
-from dsnet_mm.resizers.ops.graphs import is_compiling
-from dsnet_mm.resizers.ops.layers import relative_contrast, softmax, weighted_sum, zero_sum
+from dsnet_mm.resizers.ops.graphs import is_compiling, is_exporting
+from dsnet_mm.resizers.ops.layers import (
+    relative_contrast,
+    softmax,
+    softmax_weighted_sum,
+    weighted_sum,
+    zero_sum,
+)
 from dsnet_mm.resizers.ops.size import Size, check_positive, check_size, size_of, to_float
 
 import torch
@@ -119,9 +125,9 @@ class DownsizeNetV2(ConvexResizer):
 
     def _samples(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         """(N, C, 2, 2, h + 3, w + 3): the dense samples, edge and centre of each cell."""
-        images = to_float(images, self.log_prior.dtype)
         if is_compiling():
-            return _samples_by_any_taps(images, grid)
+            return _samples_by_any_taps(images, grid, self.log_prior.dtype)
+        images = to_float(images, self.log_prior.dtype)
         rows = weighted_sum(grid.y.weights[..., None],
                             (images.index_select(2, index) for index in grid.y.neighbours))
         phases = zip(grid.x.weights.chunk(2, dim=1), grid.x.neighbours.chunk(2, dim=1))
@@ -133,12 +139,15 @@ class DownsizeNetV2(ConvexResizer):
     def _resize(self, images: Tensor, grid: sampling.Grid) -> Tensor:
         samples = self._samples(images, grid)
         features = self._features(samples)
-        coefficients = self._coefficients(features, samples.dtype)
-        h, w = coefficients.shape[-2:]
+        h, w = features.shape[-2:]
         # The first cell is there for the 3x3 convolution.
         values = (samples[:, :, y % 2, x % 2, 1 + y // 2:1 + y // 2 + h, 1 + x // 2:1 + x // 2 + w]
                   for y in range(3) for x in range(3))
-        image = weighted_sum(coefficients.unsqueeze(2).unbind(1), values)
+        if is_exporting():
+            image = softmax_weighted_sum(self._logits(features).to(samples.dtype), values)
+        else:
+            coefficients = self._coefficients(features, samples.dtype)
+            image = weighted_sum(coefficients.unsqueeze(2).unbind(1), values)
         if self.detail is None:
             return image
         detail = F.conv2d(features, self._DETAIL_SCALE * self.detail.weight)
@@ -154,12 +163,15 @@ class DownsizeNetV2(ConvexResizer):
                                      self.embedding.bias)
         return self.context(features).relu_()
 
+    def _logits(self, features: Tensor) -> Tensor:
+        return F.conv2d(features, self.logits.weight, self.logits.bias + self.log_prior)
+
     def _coefficients(self, features: Tensor, dtype: torch.dtype) -> Tensor:
-        bias = self.logits.bias + self.log_prior
         if is_compiling():
-            return softmax(F.conv2d(features, self.logits.weight, bias).to(dtype))
+            return softmax(self._logits(features).to(dtype))
         # A matrix product, after which the map of each coefficient is contiguous.
         n, _, h, w = features.shape
+        bias = self.logits.bias + self.log_prior
         logits = torch.addmm(bias[:, None], self.logits.weight.flatten(1),
                              features.transpose(0, 1).flatten(1))
         return logits.softmax(dim=0, dtype=dtype).reshape(-1, n, h, w).transpose(0, 1)
@@ -174,14 +186,21 @@ class DownsizeNetV2(ConvexResizer):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _samples_by_any_taps(images: Tensor, grid: sampling.Grid) -> Tensor:
+def _samples_by_any_taps(images: Tensor, grid: sampling.Grid, dtype: torch.dtype) -> Tensor:
     """``_samples`` in a graph, where the number of neighbours of a sample is dynamic."""
     def along_rows(values: Tensor, axis: sampling.Axis) -> Tensor:
-        taps = values.index_select(2, axis.neighbours.flatten()).unflatten(2, axis.neighbours.shape)
-        return (taps * axis.weights[..., None]).sum(dim=2)
+        # The edges (N, C, 1, h, W), then the centres.
+        number, points = axis.neighbours.shape
+        taps = to_float(values.index_select(2, axis.neighbours.t().flatten()), dtype)
+        taps = taps.unflatten(2, (2, points // 2, number))
+        weights = axis.weights.t().reshape(2, points // 2, 1, number)
+        if is_exporting():  # onnxruntime takes half the time for a matrix product
+            return (weights @ taps).squeeze(4)
+        return (taps * weights.transpose(2, 3)).sum(dim=4)
 
-    samples = along_rows(along_rows(images, grid.y).transpose(2, 3), grid.x).transpose(2, 3)
-    return samples.unflatten(3, (2, -1)).unflatten(2, (2, -1)).transpose(3, 4)
+    rows = along_rows(images, grid.y).flatten(1, 2)
+    columns = along_rows(rows.transpose(2, 3), grid.x)
+    return columns.transpose(3, 4).unflatten(1, (-1, 2))
 
 
 def dense_grid(size_in: Size, size_out: Size) -> sampling.Grid:
