@@ -1,5 +1,6 @@
 """Whole models behind bilinear and learned resizers, as in Table 9 of the paper."""
 import copy
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from dsnet_mm.benchmarking.complexity import build
 from dsnet_mm.benchmarking.resizers import RESIZERS
 from dsnet_mm.benchmarking.timing import interleaved, quartiles
+from dsnet_mm.models.backbones.detail import ReadsDetail, read_detail
 from dsnet_mm.registry import build_resizer
 
 import torch
@@ -17,7 +19,8 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
-NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4', 'downsizenet-v2')
+DETAIL = 'downsizenet-v2+detail'
+NAMES = ('bilinear', 'downsizenet-2', 'downsizenet-3', 'downsizenet-4', 'downsizenet-v2', DETAIL)
 MODES = ('forward', 'train')
 TRAIN_BATCH = 2  # batch normalisation needs more than one value per channel
 
@@ -35,13 +38,15 @@ def measure(models: Models, rounds: int, threads: int, device: torch.device,
 
     Mode ``forward`` is preprocessing and the network's forward pass, without decoding and
     suppression, whose time depends on the weights; ``train`` is a whole training step. A list
-    yielded has the rows of one model and mode; their time is that of one image.
+    yielded has the rows of one model and mode; their time is that of one image. A backbone that
+    cannot read detail maps is timed without them, with a warning.
     """
     torch.set_num_threads(threads)
     for name, (path, size) in models.items():
         model, scope = build(path)
+        names = NAMES if _let_read_detail(model) else [key for key in NAMES if key != DETAIL]
+        resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in names}
         model = model.to(device)
-        resizers = {key: build_resizer(RESIZERS[key]).to(device) for key in NAMES}
         for mode in MODES:
             batch = _batch(scope, size, TRAIN_BATCH if mode == 'train' else 1)
             calls = {key: partial(_train if mode == 'train' else _forward, model, resizer, batch)
@@ -49,6 +54,18 @@ def measure(models: Models, rounds: int, threads: int, device: torch.device,
             times = interleaved(calls, rounds, threads, done)
             yield [dict(pipeline=name, resizer=key, mode=mode, **quartiles(
                 [ms / len(batch['inputs']) for ms in times[key]])) for key in calls]
+
+
+def _let_read_detail(model: BaseModel) -> bool:
+    """Gives the backbone a second convolution, which images without detail maps do not pass."""
+    if isinstance(model.backbone, ReadsDetail):
+        return True
+    try:
+        read_detail(model.backbone, RESIZERS[DETAIL]['detail_channels'])
+    except ValueError as error:
+        warnings.warn(f'{DETAIL} is left out: {error}', stacklevel=2)
+        return False
+    return True
 
 
 @torch.no_grad()

@@ -13,7 +13,8 @@ import torch
 RESIZERS: dict[str, dict] = {
     **{name: VARIANTS[name] for name in ('bilinear', 'antialias', 'area', 'bicubic')},
     **{f'downsizenet-{n}': dict(type='DownsizeNet', num_convs=n) for n in (2, 3, 4)},
-    **{name: VARIANTS[name] for name in ('downsizenet-v2', 'muller', 'talebi-milanfar')},
+    **{name: VARIANTS[name] for name in ('downsizenet-v2', 'downsizenet-v2+detail', 'muller',
+                                         'talebi-milanfar')},
 }
 # The reference implementation: the paper's layers, one by one on the whole image.
 PLAIN = 'downsizenet-2, plain'
