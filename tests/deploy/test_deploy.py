@@ -99,9 +99,12 @@ def test_guided_head(size, density, trained, tmp_path):
 
 
 def test_one_size(tmp_path, monkeypatch):
-    """What is open only for images of one size; and what disagrees is not written."""
-    model, cfg = build('unet_cracks', {'model.data_preprocessor.scale': None,
-                                       'model.data_preprocessor.short_edge': 90})
+    """What is open only for images of one size, half precision and 8-bit integers, also with detail
+    maps; and what disagrees is not written."""
+    model, cfg = build('unet_cracks', {
+        'model.data_preprocessor.scale': None, 'model.data_preprocessor.short_edge': 90,
+        'model.data_preprocessor.resizer.detail_channels': 4, 'model.backbone.detail_channels': 4,
+        'model.backbone.type': 'dsnet_mm.DetailBackbone', 'model.backbone.backbone': 'UNet'})
     graph = build_graph(model, cfg, 'nchw', 'rgb', scores=True)
     size, file = (210, 160), tmp_path / 'model.onnx'
     monkeypatch.setattr(writer, 'trace', cache(writer.trace))  # once is enough
