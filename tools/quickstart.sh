@@ -19,6 +19,6 @@ for expected in train:200 val:60; do
 done
 
 exec .venv/bin/dsnet-mm compare configs/mini/cracks/unet_cracks.py --metric IoU/crack \
-    --variants bilinear antialias downsizenet downsizenet-v2 --seeds 0 1 2 \
+    --variants bilinear antialias downsizenet-v2 downsizenet-v2+detail --seeds 0 1 2 \
     --jobs "$(.venv/bin/python -c 'import os; print(min(2, os.cpu_count() or 1))')" \
     --work-dir work_dirs/quickstart "$@"

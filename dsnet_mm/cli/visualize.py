@@ -5,7 +5,8 @@ part of each, and three maps of the coefficients of each learned resizer that ha
 neighbour with the largest coefficient, their entropy (0: one neighbour is copied, 1: all are
 averaged), and their total variation distance to the prior, the coefficients of an untrained
 network. If the config has a guided head, the same maps of each checkpoint show the coefficients of
-guided upsampling. Numbers along the axes are pixels of the image file.
+guided upsampling. Detail maps are drawn side by side, grey where they are zero. Numbers along the
+axes are pixels of the image file.
 """
 import argparse
 from pathlib import Path

@@ -5,7 +5,14 @@ from dsnet_mm.engine.hooks import unwrapped
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.registry import HOOKS
 from dsnet_mm.resizers.ops.size import check_positive
-from dsnet_mm.visualization.maps import COLORMAPS, image_to_rgb, map_to_rgb, resize
+from dsnet_mm.visualization.maps import (
+    COLORMAPS,
+    DETAIL_RANGE,
+    image_to_rgb,
+    map_to_rgb,
+    resize,
+    tile_detail,
+)
 
 import numpy as np
 from mmengine.dist import master_only
@@ -22,7 +29,8 @@ class DownsizeVisualizationHook(Hook):
 
     The visualizer's backends (files, TensorBoard, ...) get ``resizer_<i>_small``, the resized
     image, and for a ``ConvexResizer`` ``resizer_<i>_argmax``, ``_entropy`` and ``_distance``, the
-    maps of :func:`coefficient_maps`. Colours are the same at all steps, dark for 0.
+    maps of :func:`coefficient_maps`; detail maps, if any, side by side as ``_detail``. Colours are
+    the same at all steps, dark for 0 (grey in detail maps).
 
     Args:
         interval (int): Least number of epochs or iterations between two validations that are
@@ -78,9 +86,13 @@ class DownsizeVisualizationHook(Hook):
     def _pictures(self, preprocessor: DownsizeMixin, image: Tensor) -> dict[str, np.ndarray]:
         resized = resize(preprocessor, preprocessor.cast_data(image))
         highest = dict(argmax=resized.neighbours - 1, entropy=1, distance=1)
-        return dict(small=image_to_rgb(resized.image, self.channel_order),
-                    **{name: map_to_rgb(values, COLORMAPS[name], highest[name])
-                       for name, values in resized.maps.items()})
+        pictures = dict(small=image_to_rgb(resized.image, self.channel_order),
+                        **{name: map_to_rgb(values, COLORMAPS[name], highest[name])
+                           for name, values in resized.maps.items()})
+        if resized.detail is not None:
+            pictures['detail'] = map_to_rgb(tile_detail(resized.detail), COLORMAPS['detail'],
+                                            DETAIL_RANGE, -DETAIL_RANGE)
+        return pictures
 
 
 def _preprocessor(runner: Runner) -> DownsizeMixin:

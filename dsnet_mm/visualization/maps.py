@@ -10,8 +10,11 @@ import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.utils import make_grid
 
-COLORMAPS = {'argmax': 'turbo', 'entropy': 'viridis', 'distance': 'magma'}
+COLORMAPS = {'argmax': 'turbo', 'entropy': 'viridis', 'distance': 'magma', 'detail': 'coolwarm'}
+# Detail maps are shown from minus to plus this, in about standard deviations of an image.
+DETAIL_RANGE = 3.
 
 
 class Resized(NamedTuple):
@@ -19,19 +22,21 @@ class Resized(NamedTuple):
     image: Tensor  # (C, h, w)
     maps: dict[str, Tensor]  # of coefficient_maps(), each (h, w); none without coefficients
     neighbours: int  # the number of coefficients of an output pixel
+    detail: Tensor | None  # (D, h, w) detail maps
 
 
 @torch.no_grad()
 def resize(preprocessor: DownsizeMixin, image: Tensor) -> Resized:
     """Resizes an image (C, H, W) by a preprocessor's resizer."""
-    [resized] = preprocessor.resize([image])
+    [resized], details = preprocessor.resize_with_detail([image])
+    detail = None if details is None else details[0]
     net = preprocessor.resizer
     if not isinstance(net, ConvexResizer):
-        return Resized(resized, {}, 0)
+        return Resized(resized, {}, 0, detail)
     images, size = image[None].to(resized.dtype), size_of(resized)
     maps = coefficient_maps(net, images, size)
     return Resized(resized, {name: values[0] for name, values in maps.items()},
-                   len(net.prior(images, size)))
+                   len(net.prior(images, size)), detail)
 
 
 @torch.no_grad()
@@ -84,7 +89,14 @@ def image_to_rgb(image: Tensor, channel_order: str = 'bgr') -> np.ndarray:
     return pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def map_to_rgb(values: Tensor, colormap: str, highest: float = 1.) -> np.ndarray:
-    """Colours a map (h, w) from 0 to ``highest`` as an (h, w, 3) uint8 array."""
-    colors = matplotlib.colormaps[colormap](values.float().cpu().numpy() / highest, bytes=True)
+def tile_detail(detail: Tensor) -> Tensor:
+    """Detail maps (D, h, w) side by side, eight in a row (rows * h, at most 8 * w)."""
+    return make_grid(detail[:, None], nrow=8, padding=0)[0]
+
+
+def map_to_rgb(values: Tensor, colormap: str, highest: float = 1.,
+               lowest: float = 0.) -> np.ndarray:
+    """Colours a map (h, w) from ``lowest`` to ``highest`` as an (h, w, 3) uint8 array."""
+    shares = (values.float().cpu().numpy() - lowest) / (highest - lowest)
+    colors = matplotlib.colormaps[colormap](shares, bytes=True)
     return np.ascontiguousarray(colors[..., :3])

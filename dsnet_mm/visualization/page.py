@@ -7,7 +7,14 @@ from dsnet_mm.config import scope_of
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
 from dsnet_mm.resizers import GuidedUpsampling
 from dsnet_mm.resizers.ops.size import size_of
-from dsnet_mm.visualization.maps import COLORMAPS, image_to_rgb, resize, upsampling_maps
+from dsnet_mm.visualization.maps import (
+    COLORMAPS,
+    DETAIL_RANGE,
+    image_to_rgb,
+    resize,
+    tile_detail,
+    upsampling_maps,
+)
 
 import cv2
 import matplotlib
@@ -103,13 +110,16 @@ def draw_map(axes: Axes, kind: str, values: Tensor, source: InputImage, highest:
 def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module],
               upsamplings: dict[str, GuidedUpsampling], source: InputImage,
               crop: Sequence[float] | None) -> Figure:
-    """Images in the first row, crops in the second, and maps of each network's coefficients."""
-    images, maps, neighbours = {}, {}, {}
+    """Images in the first row, crops in the second, maps of each network's coefficients, and the
+    detail maps of each resizer that has any."""
+    images, maps, neighbours, details = {}, {}, {}, {}
     for name, net in resizers.items():
         preprocessor.resizer = net
-        images[name], values, neighbours[name] = resize(preprocessor, source.image)
+        images[name], values, neighbours[name], detail = resize(preprocessor, source.image)
         if values:
             maps[name] = values
+        if detail is not None:
+            details[name] = detail
     for name, upsampling in upsamplings.items():
         found = upsampling_maps(upsampling, source.image[None].float(), size_of(images[name]))
         name = f'{name}, guided upsampling'
@@ -118,7 +128,8 @@ def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module],
     # At least a hundredth, or rounding errors would be visible.
     farthest = max([0.01, *(float(values['distance'].max()) for values in maps.values())])
 
-    rows, columns = 2 + len(maps), max(1 + len(resizers), len(CAPTIONS) * bool(maps))
+    rows = 2 + len(maps) + len(details)
+    columns = max(1 + len(resizers), len(CAPTIONS) * bool(maps))
     height, width = source.shape
     figure = Figure(figsize=(3.4 * columns, rows * (2.7 * height / width + 0.4)),
                     layout='constrained')
@@ -142,4 +153,11 @@ def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module],
             panel = axes(row, column)
             draw_map(panel, kind, values[kind], source, highest[kind])
             panel.set_title(f'{name}: {caption}', fontsize=10)
+    for row, (name, detail) in enumerate(details.items(), 3 + len(maps)):
+        panel = figure.add_subplot(rows, 1, row)
+        shown = panel.imshow(tile_detail(detail).numpy(), cmap=COLORMAPS['detail'],
+                             vmin=-DETAIL_RANGE, vmax=DETAIL_RANGE)
+        figure.colorbar(shown, ax=panel, shrink=0.8).ax.tick_params(labelsize=8)
+        panel.set(xticks=(), yticks=())
+        panel.set_title(f'{name}: {len(detail)} detail maps', fontsize=10)
     return figure

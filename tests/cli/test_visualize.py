@@ -6,6 +6,7 @@ from pathlib import Path
 from dsnet_mm import DownsizeNet, DownsizeNetV2, FixedResizer, GuidedUpsampling
 from dsnet_mm.cli import visualize as tool
 from dsnet_mm.config import load_config
+from dsnet_mm.registry import build_resizer
 from dsnet_mm.visualization import coefficient_maps, image_to_rgb, upsampling_maps
 from dsnet_mm.visualization.page import CAPTIONS, build_pipeline, load_image
 
@@ -211,3 +212,17 @@ def test_guided_upsampling(images, page, tmp_path):
     size = [math.floor(n * 0.3 + 1e-6) for n in image.shape[2:]]
     expected = upsampling_maps(net, image, size)['argmax'][0]
     np.testing.assert_array_equal(figure.axes[row[0]].images[0].get_array(), expected)
+
+
+def test_detail_maps_have_a_row(images, page, tmp_path):
+    figure = page(DET, '--images', images[0], '--variants', 'bilinear', 'downsizenet-v2+detail',
+                  '--out', tmp_path)
+    [panel] = [axes for axes in figure.axes if axes.get_title().endswith('8 detail maps')]
+    assert panel.get_title() == 'downsizenet-v2+detail: 8 detail maps'
+    torch.manual_seed(0)
+    net = build_resizer(dict(type='DownsizeNetV2', detail_channels=8))
+    inputs = load_image(images[0], build_pipeline(load_config(DET))).image
+    shown = panel.images[0].get_array()
+    height, width = shown.shape[0], shown.shape[1] // 8
+    detail = net(inputs[None].float(), (height, width))[0, 3:].detach()
+    np.testing.assert_allclose(shown, torch.cat([*detail], dim=1), atol=1e-4)

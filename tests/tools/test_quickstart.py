@@ -13,7 +13,7 @@ from make_cracks import make_cracks
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/mini/cracks/unet_cracks.py'
-NAMES = ['bilinear', 'antialias', 'downsizenet', 'downsizenet-v2']
+NAMES = ['bilinear', 'antialias', 'downsizenet-v2', 'downsizenet-v2+detail']
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dsnet_mm
 from dsnet_mm import GuidedUpsampling
-from dsnet_mm.config import load_config
+from dsnet_mm.config import RESIZER, load_config
 from dsnet_mm.visualization import (
     DownsizeVisualizationHook,
     coefficient_maps,
@@ -13,6 +13,7 @@ from dsnet_mm.visualization import (
     map_to_rgb,
     upsampling_maps,
 )
+from dsnet_mm.visualization.maps import tile_detail
 
 import cv2
 import make_dataset as tool
@@ -86,6 +87,16 @@ def test_maps_become_rgb_bytes():
     colors = map_to_rgb(torch.tensor([[0, 1, 2], [3, 4, 5]]), 'gray', 4)
     assert colors.dtype == np.uint8
     assert colors.tolist() == [[[v] * 3 for v in row] for row in ([0, 64, 128], [192, 255, 255])]
+    centred = map_to_rgb(torch.tensor([[-3., 0, 9]]), 'gray', 2, -2)
+    assert centred[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_detail_maps_side_by_side():
+    detail = torch.arange(9)[:, None, None] + torch.zeros(9, 2, 3)
+    tiled = tile_detail(detail)
+    assert tiled.shape == (4, 24)
+    assert tiled[1, ::3].tolist() == list(range(8)) and tiled[3, :3].tolist() == [8, 8, 8]
+    assert tile_detail(detail[:4]).shape == (2, 12)
 
 
 @pytest.mark.parametrize('kwargs', [
@@ -158,6 +169,26 @@ def test_the_hook_shows_pictures_and_changes_nothing(resizer, textures, tmp_path
             [small] = runner.model.data_preprocessor.resize([inputs])
         expected = small.permute(1, 2, 0).numpy()
         assert abs(shown[f'resizer_{index}_small_3'] - expected).max() <= 0.51
+
+
+def test_the_hook_shows_detail_maps(textures, tmp_path):
+    cfg = load_config('configs/mini/textures/centernet_textures.py')
+    runner = make_runner(textures, tmp_path, {}, dict(EPOCHS, max_epochs=1), **{
+        RESIZER: dict(type='DownsizeNetV2', detail_channels=3),
+        'model.backbone.type': 'dsnet_mm.DetailBackbone', 'model.backbone.detail_channels': 3,
+        'model.backbone.backbone': cfg.model.backbone.type})
+    runner.train()
+    shown = pictures(tmp_path)['resizer_0_detail_1']
+    assert shown.shape == (64, 3 * 64, 3)
+    # The colours are those of the maps that the model reads.
+    name = sorted((textures / 'ImageSets/Main/val.txt').read_text().split())[0]
+    image = cv2.resize(cv2.imread(f'{textures}/JPEGImages/{name}.jpg'), (300, 300))
+    with torch.no_grad():
+        _, [detail] = runner.model.data_preprocessor.resize_with_detail(
+            [torch.from_numpy(image).permute(2, 0, 1)])
+    for index, values in enumerate(detail):
+        expected = map_to_rgb(values, 'coolwarm', 3, -3)[..., ::-1]
+        assert (shown[:, 64 * index:64 * (index + 1)] == expected).all()
 
 
 def test_tensorboard_gets_the_same_pictures(textures, tmp_path):
