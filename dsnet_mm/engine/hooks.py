@@ -11,7 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel, BaseModule, BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 
 @HOOKS.register_module()
@@ -81,22 +82,28 @@ class CheckResizerHook(Hook):
 
     Raises:
         ValueError: Before training, if a resizer is in a model within the model, whose preprocessor
-            is never called; after the first iteration, if one was not used.
+            is never called, as in the teacher of a distillation; after the first iteration, if one
+            was not used, or learns but got no gradient.
     """
 
     _first = _warned = False
+
+    def __init__(self) -> None:
+        self._gradients: dict[str, bool] = {}  # whether any was not zero, by the preprocessor
+        self._handles: list[RemovableHandle] = []
 
     def before_train(self, runner: Runner) -> None:
         """Checks where the resizers are."""
         model = unwrapped(runner)
         wraps = hasattr(model.data_preprocessor, 'data_preprocessor')
-        for name, module in _preprocessors(model).items():
+        for name, module in {**_preprocessors(model), **_hidden_preprocessors(model)}.items():
             if not f'{name}.'.startswith('data_preprocessor.'):
                 raise ValueError(
                     f'the resizer in model.{name} would never be used: {type(model).__name__} calls'
                     ' its own preprocessor, not those of models within it. Set model.'
                     f'data_preprocessor{".data_preprocessor" * wraps}.type='
-                    f'dsnet_mm.{type(module).__name__}, and its size there')
+                    f'dsnet_mm.{type(module).__name__}, and its size there. A model within it '
+                    'cannot keep a resizer of its own')
             module.used = False
         reads = any(isinstance(module, SecondConvolution) for module in model.modules())
         if not reads and any(getattr(module.resizer, 'detail_channels', 0)
@@ -105,7 +112,19 @@ class CheckResizerHook(Hook):
                 'the resizer gives detail maps, but the backbone does not read them: set '
                 "model.backbone.type='dsnet_mm.DetailBackbone' and model.backbone.backbone to the "
                 "backbone's own type, or leave out detail_channels")
+        for name, module in _preprocessors(model).items():
+            self._watch(name, module)
         self._first = True
+
+    def _watch(self, name: str, module: DownsizeMixin) -> None:
+        """Notes in the first iteration whether the resizer's parameters get gradients."""
+        def note(gradient: Tensor) -> None:
+            self._gradients[name] = self._gradients[name] or bool(gradient.any())
+
+        learning = [p for p in module.resizer.parameters() if p.requires_grad]
+        if learning:
+            self._gradients[name] = False
+            self._handles += [parameter.register_hook(note) for parameter in learning]
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
@@ -118,6 +137,14 @@ class CheckResizerHook(Hook):
                     f'the resizer in model.{name} was not used in the first iteration, the model '
                     'sees images that are not resized: its data_preprocessor, a '
                     f'{type(model.data_preprocessor).__name__}, must call it')
+            if not self._gradients.get(name, True):
+                raise ValueError(
+                    f'the resizer in model.{name} got no gradient in the first iteration and would '
+                    'stay as it is: something between the resized image and the loss stops '
+                    'gradients, such as torch.no_grad() or detach() in the backbone. Remove it, or '
+                    'set freeze=True in data_preprocessor if the resizer is not to learn')
+        while self._handles:
+            self._handles.pop().remove()
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                        outputs: Sequence[BaseDataElement] | None = None) -> None:
@@ -144,6 +171,22 @@ class CheckResizerHook(Hook):
 def _preprocessors(model: BaseModel) -> dict[str, DownsizeMixin]:
     return {name: module for name, module in model.named_modules()
             if isinstance(module, DownsizeMixin)}
+
+
+def _hidden_preprocessors(model: BaseModel) -> dict[str, DownsizeMixin]:
+    """Preprocessors in models that are plain attributes of a module, alone or in a list, which
+    PyTorch does not know of: mmdet keeps the teacher of a distillation so."""
+    known, found = set(model.modules()), {}
+    for prefix, module in model.named_modules():
+        for key, value in vars(module).items():
+            if key in ('_modules', '_parameters', '_buffers'):
+                continue
+            for hidden in value if isinstance(value, (list, tuple)) else (value, ):
+                if isinstance(hidden, nn.Module) and hidden not in known:
+                    found.update({'.'.join(filter(None, (prefix, key, name))): part
+                                  for name, part in hidden.named_modules()
+                                  if isinstance(part, DownsizeMixin) and part not in known})
+    return found
 
 
 def unwrapped(runner: Runner) -> BaseModel:

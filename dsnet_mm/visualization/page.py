@@ -157,7 +157,8 @@ def draw_page(preprocessor: DownsizeMixin, resizers: dict[str, nn.Module],
         panel = figure.add_subplot(rows, 1, row)
         shown = panel.imshow(tile_detail(detail).numpy(), cmap=COLORMAPS['detail'],
                              vmin=-DETAIL_RANGE, vmax=DETAIL_RANGE)
-        figure.colorbar(shown, ax=panel, shrink=0.8).ax.tick_params(labelsize=8)
+        bar = figure.colorbar(shown, ax=panel, orientation='horizontal', shrink=0.3, aspect=40)
+        bar.ax.tick_params(labelsize=8)
         panel.set(xticks=(), yticks=())
         panel.set_title(f'{name}: {len(detail)} detail maps', fontsize=10)
     return figure

@@ -8,6 +8,7 @@ from dsnet_mm.engine.hooks import TrainResizerOnlyHook
 import pytest
 import torch
 from mmengine.runner import Runner
+from torch import nn
 
 HOOK = dict(type='dsnet_mm.TrainResizerOnlyHook')
 
@@ -107,3 +108,60 @@ def test_a_window_larger_than_the_image_is_warned_of_once(crop, warns, data_root
     texts = [str(w.message) for w in caught if 'slide inference' in str(w.message)]
     assert len(texts) == warns
     assert not warns or 'crop_size=(40, 40) sees the whole resized image of 14x21' in texts[0]
+
+
+def stopped(backbone: nn.Module) -> type:
+    """The backbone's class, but its features have no gradient."""
+    class Stopped(type(backbone)):
+        def forward(self, images):
+            with torch.no_grad():
+                features = super().forward(images)
+            return [each.requires_grad_() for each in features]
+    return Stopped
+
+
+def cancelled(backbone: nn.Module) -> type:
+    """The backbone's class, but the image's gradient is zero."""
+    class Cancelled(type(backbone)):
+        def forward(self, images):
+            return super().forward(images.detach() + 0 * images)
+    return Cancelled
+
+
+@pytest.mark.parametrize('kind', [stopped, cancelled])
+def test_a_resizer_without_gradients_is_an_error(kind, runner):
+    def train(**preprocessor) -> None:
+        built = runner(**preprocessor)
+        built._hooks = [hook for hook in built._hooks
+                        if not isinstance(hook, TrainResizerOnlyHook)]
+        built.register_custom_hooks([dict(type='dsnet_mm.CheckResizerHook')])
+        built.model.backbone.__class__ = kind(built.model.backbone)
+        built.train()
+
+    with pytest.raises(ValueError, match=r'the resizer in model\.data_preprocessor got no gradient '
+                       r'in the first iteration.*freeze=True'):
+        train()
+    train(freeze=True)
+    train(resizer=dict(type='FixedResizer'))
+
+
+@pytest.mark.parametrize('held', ['alone', 'in a list'])
+def test_a_teachers_resizer_is_refused(held, data_root, tmp_path):
+    cfg = load_config('configs/mini/cards/atss-mobilenetv2_cards.py', {
+        'data_root': f'{data_root}/cards/', 'work_dir': str(tmp_path),
+        'model.backbone.init_cfg': None,
+        'custom_hooks': [dict(type='dsnet_mm.CheckResizerHook')]})
+    teacher = build_model(cfg)
+    runner = Runner.from_cfg(cfg)
+    # As mmdet's KnowledgeDistillationSingleStageDetector keeps its teacher.
+    object.__setattr__(runner.model, 'teachers', teacher if held == 'alone' else [teacher])
+    with pytest.raises(ValueError, match=r'the resizer in model\.teachers\.data_preprocessor would '
+                       'never be used'):
+        runner.train()
+
+
+def test_what_only_refers_to_the_model_is_no_teacher(runner):
+    built = runner()
+    built.register_custom_hooks([dict(type='dsnet_mm.CheckResizerHook')])
+    object.__setattr__(built.model, 'parts', [built.model, built.model.data_preprocessor])
+    built.train()

@@ -7,7 +7,11 @@ from numbers import Real
 from typing import Any
 
 from dsnet_mm.models.data_preprocessors.checks import check_values
-from dsnet_mm.models.data_preprocessors.samples import rescale_ground_truth, rescale_input_frame
+from dsnet_mm.models.data_preprocessors.samples import (
+    check_scale_factor,
+    rescale_ground_truth,
+    rescale_input_frame,
+)
 from dsnet_mm.registry import build_resizer
 from dsnet_mm.resizers import OutputSize
 from dsnet_mm.resizers.apply import apply_resizer
@@ -102,7 +106,8 @@ class DownsizeMixin:
 
         Raises:
             TypeError, ValueError: If the images have the wrong type or shape, or values that are
-                not finite; in training also if boxes have such values.
+                not finite; in training also if boxes have such values; at test if a detector's
+                sample lacks the ``scale_factor`` of an image that the pipeline has resized.
             RuntimeError: If the resizer's ``init_cfg`` was never applied before training, or FSDP
                 has sharded its weights.
         """
@@ -200,6 +205,8 @@ class DownsizeMixin:
     def _rescale(self, sample: BaseDataElement, image: Tensor, resized: Tensor,
                  training: bool) -> BaseDataElement:
         size_in, size_out = size_of(image), size_of(resized)
+        if not training:
+            check_scale_factor(sample)
         rescale_input_frame(sample, size_in, size_out)
         if training:
             self._rescale_ground_truth(sample, size_in, size_out)

@@ -40,6 +40,25 @@ def rescale_input_frame(sample: BaseDataElement, size_in: Size, size_out: Size) 
         _rescale_instances(sample.proposals, (sx, sy), size_out)
 
 
+def check_scale_factor(sample: BaseDataElement) -> None:
+    """Checks that a detector's boxes can return to the original image.
+
+    Raises:
+        ValueError: If the image was resized before the preprocessor and the sample does not say by
+            which factor: the shapes do not tell resizing from padding.
+    """
+    meta = sample.metainfo
+    before, after = meta.get('ori_shape'), meta.get('img_shape')
+    if 'scale_factor' in meta or 'border' in meta or before is None or after is None:
+        return  # CenterNet, which centres the image within a border, has no factor
+    is_detection = any(kind.__name__ == 'DetDataSample' for kind in type(sample).__mro__)
+    if is_detection and tuple(before[:2]) != tuple(after[:2]):
+        raise ValueError(
+            f'a data sample has ori_shape {tuple(before[:2])} and img_shape {tuple(after[:2])}, '
+            "but no scale_factor, without which boxes cannot return to the original image: add "
+            "'scale_factor' to meta_keys of PackDetInputs in the test pipeline")
+
+
 def rescale_ground_truth(sample: BaseDataElement, size_in: Size, size_out: Size) -> None:
     """Rescales boxes, keypoints, masks and maps of the ground truth."""
     scale = size_out[1] / size_in[1], size_out[0] / size_in[0]

@@ -172,6 +172,22 @@ def test_6_scale_factor_is_always_written_and_the_border_follows():
     np.testing.assert_allclose(meta['border'], [2, 18, 1.5, 13.5])
 
 
+def test_6_boxes_that_cannot_return_are_an_error():
+    """mmdet's own preprocessor passes them on, and predict() raises."""
+    preprocessor = DownsizeDetDataPreprocessor(target_size=(20, 15))
+    data = det_batch()
+    del data['data_samples'][0].scale_factor
+    with pytest.raises(ValueError, match=r"has ori_shape \(\d+, \d+\) and img_shape \(\d+, \d+\), "
+                       "but no scale_factor.*add 'scale_factor' to meta_keys"):
+        preprocessor(data)
+    preprocessor(data, training=True)  # where no boxes return
+    sample = data['data_samples'][0]
+    sample.set_metainfo(dict(ori_shape=sample.img_shape))
+    height, width = sample.img_shape
+    found = preprocessor(data)['data_samples'][0].scale_factor
+    assert found == pytest.approx((15 / width, 20 / height))
+
+
 def test_6_centernet_returns_to_original_coordinates():
     """A peak put into the heat map by hand comes out where it is in the original image."""
     with DefaultScope.overwrite_default_scope('mmdet'):
