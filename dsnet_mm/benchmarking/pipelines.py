@@ -78,7 +78,7 @@ def _forward(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
 def _train(model: BaseModel, resizer: nn.Module, batch: dict) -> None:
     model.train()
     model.data_preprocessor.resizer = resizer
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-12)  # practically no change
+    optimizer = torch.optim.SGD(model.parameters(), lr=0)
     model.train_step(copy.deepcopy(batch), OptimWrapper(optimizer))
 
 

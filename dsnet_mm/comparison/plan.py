@@ -88,10 +88,13 @@ def use_detail_backbone(cfg: Config) -> None:
     """Lets the backbone read the detail maps of the config's resizer, if that gives any."""
     resizer, backbone = pretrained.complete(resizer_config(cfg)), cfg.model.get('backbone') or {}
     gives = resizer.get('detail_channels') or resizer['type'] == 'SpaceToDepth'
-    if gives and resolve(backbone.get('type'), MODELS, scope_of(cfg)) is not DetailBackbone:
-        cfg.model.backbone = {**backbone, 'type': 'dsnet_mm.DetailBackbone',
-                              'backbone': backbone.get('type'),
-                              'detail_channels': build_resizer(resizer).detail_channels}
+    if not gives:
+        return
+    if resolve(backbone.get('type'), MODELS, scope_of(cfg)) is not DetailBackbone:
+        backbone = {**backbone, 'type': 'dsnet_mm.DetailBackbone',
+                    'backbone': backbone.get('type')}
+    cfg.model.backbone = {**backbone,
+                          'detail_channels': build_resizer(resizer).detail_channels}
 
 
 def is_frozen(cfg: Config) -> bool:

@@ -106,8 +106,14 @@ class CheckResizerHook(Hook):
                     'cannot keep a resizer of its own')
             module.used = False
         reads = any(isinstance(module, SecondConvolution) for module in model.modules())
-        if not reads and any(getattr(module.resizer, 'detail_channels', 0)
-                             for module in _preprocessors(model).values()):
+        gives = any(getattr(module.resizer, 'detail_channels', 0)
+                    for module in _preprocessors(model).values())
+        if reads and not gives:
+            raise ValueError(
+                "the backbone reads detail maps, but there are none: set the resizer's "
+                'detail_channels in model.data_preprocessor.resizer, or use the backbone without '
+                'DetailBackbone')
+        if gives and not reads:
             raise ValueError(
                 'the resizer gives detail maps, but the backbone does not read them: set '
                 "model.backbone.type='dsnet_mm.DetailBackbone' and model.backbone.backbone to the "

@@ -58,8 +58,9 @@ class DownsizeNetV2(ConvexResizer):
 
     # Output pixels in a band.
     _PIXELS = 2**16
-    # Gives untrained maps of photographs about the standard deviation of a normalised image.
-    _DETAIL_SCALE = 10.
+    # Gives untrained maps of photographs about the standard deviation of a normalised image; in any
+    # value range, as features depend on relative contrast.
+    _DETAIL_SCALE = 10.06
 
     log_prior: Tensor
     # Conv2d with a bias, which mypy takes for optional.

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsnet_mm.registry import MODELS
+from dsnet_mm.resizers.ops.graphs import is_compiling
 from dsnet_mm.resizers.ops.size import check_positive
 
 import mmengine.registry
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
 
 @MODELS.register_module()
@@ -34,7 +36,7 @@ def DetailBackbone(backbone: str | type, detail_channels: int = 8, in_channels: 
     Args:
         backbone (str | type): ``type`` of the backbone, in the config's scope.
         detail_channels (int): The resizer's.
-        in_channels (int): Channels of the image.
+        in_channels (int): Channels of the image; the backbone gets it if it is not 3.
         **kwargs: Those of the backbone.
 
     Returns:
@@ -44,13 +46,31 @@ def DetailBackbone(backbone: str | type, detail_channels: int = 8, in_channels: 
         ValueError: If another layer than a convolution is the first to see the image.
     """
     check_positive(detail_channels=detail_channels, in_channels=in_channels)
+    if in_channels != 3:
+        kwargs['in_channels'] = in_channels
     net = mmengine.registry.MODELS.build(dict(type=backbone, **kwargs))
-    side = kwargs.get('img_size', 128)
-    side = side if isinstance(side, int) else max(side)
-    return read_detail(net, detail_channels, in_channels, side)
+    size: Any = kwargs.get('img_size') or getattr(net, 'img_size', 128)
+    return read_detail(net, detail_channels, in_channels, size)
 
 
-class ReadsDetail(nn.Module):
+class _MadeInPlace(nn.Module):
+    """A module whose class was joined from others after it was built, but which can be pickled."""
+
+    def __reduce__(self) -> tuple:
+        kind = type(self)
+        return _empty, ((kind, ) if kind is DetailConv2d else kind.__bases__), self.__dict__
+
+
+def _empty(*bases: type[nn.Module]) -> nn.Module:
+    kind = _joined(*bases) if len(bases) > 1 else bases[0]
+    return kind.__new__(kind)
+
+
+def _joined(*bases: type[nn.Module]) -> type[nn.Module]:
+    return type(f'Detail{bases[1].__name__}', bases, {})
+
+
+class ReadsDetail(_MadeInPlace):
     """A backbone with second convolutions, which learn where its own first stages are frozen."""
 
     def train(self, mode: bool = True) -> ReadsDetail:
@@ -63,7 +83,7 @@ class ReadsDetail(nn.Module):
         return self
 
 
-class DetailConv2d(nn.Conv2d):
+class DetailConv2d(_MadeInPlace, nn.Conv2d):
     """A first convolution with a second one beside it, for detail maps.
 
     It takes images (N, g * C, H, W), or images with detail maps (N, g * (C + D), H, W), whose
@@ -83,13 +103,24 @@ class DetailConv2d(nn.Conv2d):
         detail = SecondConvolution(conv, conv.in_channels // image_channels * detail_channels)
         # Subclasses that pad by themselves, as mmcv's, stay what they are. mmengine finds layers to
         # initialise by the names of their bases.
-        conv.__class__ = (cls if kind is nn.Conv2d
-                          else type(f'Detail{kind.__name__}', (cls, kind, nn.Conv2d), {}))
+        conv.__class__ = cls if kind is nn.Conv2d else _joined(cls, kind, nn.Conv2d)  # type: ignore[assignment]
         conv.image_channels, conv.detail = image_channels, detail  # type: ignore[assignment]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # As mmcv's fuse_conv_bn does, which scales the first convolution only.
+        if name == 'bias' and value is not None and self.__dict__['_parameters'].get(name) is None:
+            raise RuntimeError(
+                'a convolution that reads detail maps cannot be fused with its normalisation, '
+                'which would not scale its second convolution: leave out --fuse-conv-bn')
+        super().__setattr__(name, value)
 
     def forward(self, inputs: Tensor) -> Tensor:
         given, image = inputs.shape[1], self.in_channels
         if given == image:
+            if not is_compiling() and self.detail.weight.any():
+                raise ValueError(
+                    'the backbone has learned to read detail maps, but gets images without any: '
+                    "set the resizer's detail_channels, as in training")
             return super().forward(inputs)
         groups = image // self.image_channels
         number = self.detail.weight.shape[1]
@@ -146,7 +177,7 @@ class SecondConvolution(nn.Module):
 
 
 def read_detail(net: nn.Module, detail_channels: int, in_channels: int = 3,
-                side: int = 128) -> nn.Module:
+                size: int | Sequence[int] = 128) -> nn.Module:
     """Gives the first convolution of a network a second one, in place; each, where several branches
     begin at the image.
 
@@ -154,23 +185,31 @@ def read_detail(net: nn.Module, detail_channels: int, in_channels: int = 3,
         net (nn.Module): Takes images (N, in_channels, H, W).
         detail_channels (int): Number of detail maps.
         in_channels (int): Channels of the image.
-        side (int): Height and width of an image to try it on, in pixels.
+        size (int | Sequence[int]): Height and width of an image to try it on, in pixels.
 
     Raises:
-        ValueError: If another layer than a convolution is the first to see the image.
+        ValueError: If another layer than a convolution is the first to see the image, or the maps
+            would reach more than the second convolutions.
     """
-    for conv in first_convolutions(net, in_channels, side):
+    for conv in first_convolutions(net, in_channels, size):
         DetailConv2d.of(conv, detail_channels, in_channels)
-    net.__class__ = type(f'Detail{type(net).__name__}', (ReadsDetail, type(net)), {})
+    name = type(net).__name__
+    net.__class__ = _joined(ReadsDetail, type(net))
+    image = _random(in_channels, size)
+    plain = _run(net, image)
     try:
-        _run(net, _random(in_channels + detail_channels, side))
+        ours = _run(net, torch.cat([image, _random(detail_channels, size)], dim=1))
     except RuntimeError as error:
-        raise ValueError(f'{type(net).__name__} cannot read detail maps: a further layer takes the '
-                         f'image ({error})') from error
+        raise ValueError(f'{name} cannot read detail maps: a further layer takes the image '
+                         f'({error})') from error
+    if not all(torch.allclose(*pair, equal_nan=True) for pair in zip(ours, plain)):
+        raise ValueError(f'{name} cannot read detail maps: they would change what it makes of the '
+                         'image, as in stems that mix the channels of image and maps')
     return net
 
 
-def first_convolutions(net: nn.Module, in_channels: int = 3, side: int = 128) -> list[nn.Conv2d]:
+def first_convolutions(net: nn.Module, in_channels: int = 3,
+                       size: int | Sequence[int] = 128) -> list[nn.Conv2d]:
     """The convolutions that see the image first, found by what they receive.
 
     Raises:
@@ -189,9 +228,12 @@ def first_convolutions(net: nn.Module, in_channels: int = 3, side: int = 128) ->
 
     handles = [module.register_forward_pre_hook(look) for module in net.modules()
                if module._parameters and not module._modules]
-    image = _random(in_channels, side)
+    image = _random(in_channels, size)
     try:
         _run(net, image)
+    except RuntimeError as error:
+        raise ValueError(f'{type(net).__name__} cannot read detail maps: it fails on an image '
+                         f'{tuple(image.shape)} ({error})') from error
     finally:
         for handle in handles:
             handle.remove()
@@ -201,17 +243,19 @@ def first_convolutions(net: nn.Module, in_channels: int = 3, side: int = 128) ->
     return list(found)
 
 
-def _random(channels: int, side: int) -> Tensor:
+def _random(channels: int, size: int | Sequence[int]) -> Tensor:
+    height, width = (size, size) if isinstance(size, int) else size
     with torch.random.fork_rng(devices=[]):
-        return torch.rand(1, channels, side, side)
+        return torch.rand(1, channels, height, width)
 
 
-def _run(net: nn.Module, image: Tensor) -> None:
+def _run(net: nn.Module, image: Tensor) -> list[Tensor]:
+    """The outputs in evaluation mode."""
     training = net.training
     net.eval()
     try:
         with torch.no_grad():
-            net(image)
+            return [value for value in tree_flatten(net(image))[0] if isinstance(value, Tensor)]
     finally:
         net.train(training)
 

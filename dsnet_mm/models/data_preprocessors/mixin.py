@@ -25,7 +25,7 @@ from mmengine.model import initialize
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-_STD = 58.  # of photographs, as ImageNet's
+_STD = 58.  # of photographs with values from 0 to 255, as ImageNet's
 
 
 class DownsizeMixin:
@@ -107,7 +107,8 @@ class DownsizeMixin:
         Raises:
             TypeError, ValueError: If the images have the wrong type or shape, or values that are
                 not finite; in training also if boxes have such values; at test if a detector's
-                sample lacks the ``scale_factor`` of an image that the pipeline has resized.
+                sample lacks the ``scale_factor`` of an image that the pipeline has resized; with
+                detail maps if floating-point images are not normalised here.
             RuntimeError: If the resizer's ``init_cfg`` was never applied before training, or FSDP
                 has sharded its weights.
         """
@@ -130,6 +131,12 @@ class DownsizeMixin:
             output_size = output_size.times(self._draw_ratio(self.ratio_range))
             self._map_sizes(output_size)
         resized, detail = self.resize_with_detail(images, output_size)
+        if detail is not None and not self._normalizes() and any(
+                image.is_floating_point() for image in images):
+            raise ValueError(
+                'detail maps are made as large as the images, whose range is not known if they are '
+                'floating-point and data_preprocessor does not normalise them: set mean and std '
+                'there instead of Normalize in the pipeline, or leave out to_float32')
         if samples is not None:
             if len(samples) != len(images):
                 raise ValueError(f'{len(images)} images came with {len(samples)} data samples')
@@ -190,9 +197,15 @@ class DownsizeMixin:
             return F.pad(maps, (0, width - w, 0, height - h))
 
         padded = pad(detail) if isinstance(detail, Tensor) else torch.stack([*map(pad, detail)])
-        # In the units of the image, which may be normalised or not.
-        std = self.std.mean() if getattr(self, '_enable_normalize', False) else 1
-        return torch.cat([inputs, padded * (_STD / std)], dim=1)
+        # To the order of the image: about 1 if it is normalised, otherwise its standard deviation.
+        if not self._normalizes():
+            padded = _STD * padded
+        elif getattr(self.resizer, 'detail_scales', False):
+            padded = padded * (_STD / self.std.mean())
+        return torch.cat([inputs, padded], dim=1)
+
+    def _normalizes(self) -> bool:
+        return bool(getattr(self, '_enable_normalize', False))
 
     def _draw_ratio(self, ratio_range: tuple[float, float]) -> float:
         ratio = torch.empty(()).uniform_(*ratio_range)

@@ -22,6 +22,7 @@ class SpaceToDepth(nn.Module):
     """
     # Gives the maps of photographs about the standard deviation of a normalised image.
     _DETAIL_SCALE = 0.1
+    detail_scales = True  # with the image's value range
 
     def __init__(self, m: int = 2, in_channels: int = 3) -> None:
         super().__init__()

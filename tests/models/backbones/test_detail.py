@@ -1,5 +1,6 @@
 """The second first convolution: the plain backbone at its start, in its place, and learning."""
 import copy
+import pickle
 
 import dsnet_mm  # noqa: F401  (before anything imports mmcv.ops)
 from dsnet_mm.models.backbones.detail import DetailConv2d, SecondConvolution, read_detail
@@ -9,6 +10,7 @@ import mmseg.models  # noqa: F401
 import pytest
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import fuse_conv_bn
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small, resnet18
@@ -100,7 +102,7 @@ def test_torchvisions_models(model):
 def test_the_second_convolution_lies_where_the_first_one_does(kernel, stride, padding, second):
     """A first and a second one with a single tap in their middles see the same pixel."""
     conv = nn.Conv2d(3, 1, kernel, stride, padding, bias=False)
-    net = read_detail(nn.Sequential(conv), 1, side=24)
+    net = read_detail(nn.Sequential(conv), 1, size=24)
     assert conv.detail.weight.shape[2:] == (second[0], second[0])
     assert conv.detail.padding == (second[1], second[1])
     nn.init.zeros_(conv.weight)
@@ -168,7 +170,55 @@ def test_another_number_of_maps_is_refused():
         net(torch.rand(1, 7, 64, 64))
 
 
+def test_missing_maps_are_refused_once_it_reads_them():
+    net = build('mmdet', BACKBONES[0][1]).eval()
+    image = torch.rand(1, 3, 64, 64)
+    net(image)
+    nn.init.normal_(net.conv1.detail.weight)
+    with pytest.raises(ValueError, match="gets images without any: set the resizer's detail_chan"):
+        net(image)
+
+
+@pytest.mark.parametrize('scope, config', [BACKBONES[0], BACKBONES[2], BACKBONES[11]],
+                         ids=['ResNet', 'MobileNetV2', 'UNet'])
+def test_normalisation_cannot_be_fused(scope, config):
+    """It would scale the first convolution, but not the second one."""
+    with pytest.raises(RuntimeError, match='leave out --fuse-conv-bn'):
+        fuse_conv_bn(build(scope, config).eval())
+    plain = build(scope, config, detail=False)
+    plain.eval()
+    fuse_conv_bn(plain)
+
+
+@pytest.mark.parametrize('scope, config', BACKBONES, ids=NAMES)
+def test_it_can_be_pickled_and_copied(scope, config):
+    net = build(scope, config)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    inputs = torch.rand(1, 11, 64, 64)
+    expected = run(net, inputs)
+    for other in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+        assert type(other).__name__ == type(net).__name__
+        assert all(torch.equal(*pair) for pair in zip(run(other, inputs), expected))
+
+
+@pytest.mark.parametrize('config, channels, size', [
+    (dict(type='ResNet', depth=18, in_channels=4), 4, (64, 64)),
+    (dict(type='UNet', base_channels=4, in_channels=1, **BN), 1, (64, 64)),
+    (dict(type='BEiT', embed_dims=24, num_layers=2, num_heads=2, out_indices=1, img_size=(64, 96)),
+     3, (64, 96)),
+    (dict(type='MAE', embed_dims=24, num_layers=2, num_heads=2, out_indices=1), 3, (224, 224))],
+    ids=lambda value: value.get('type') if isinstance(value, dict) else None)
+def test_other_channels_and_sizes(config, channels, size):
+    plain, ours = build('mmseg', config, detail=False), build('mmseg', config)
+    image = torch.rand(1, channels, *size)
+    found = run(ours, torch.cat([image, torch.rand(1, 8, *size)], dim=1))
+    assert all(torch.equal(*pair) for pair in zip(found, run(plain, image)))
+
+
 @pytest.mark.parametrize('net, message', [
+    (nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 4, 3)), 'stems that mix the channels'),
+    (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(7, 2)), 'it fails on an image'),
     (nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)), 'the first layer that sees the image'),
     (nn.Sequential(nn.Flatten(), nn.Linear(3 * 128 * 128, 4)), 'first layer .* is Linear'),
     (nn.Sequential(nn.Conv2d(3, 6, 3, groups=3)), 'not a convolution of its channels'),

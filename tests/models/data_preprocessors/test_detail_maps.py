@@ -1,5 +1,6 @@
 """Detail maps on their way from the resizer to the backbone."""
 import warnings
+from types import SimpleNamespace
 
 from dsnet_mm import DownsizeDetDataPreprocessor, DownsizeSegDataPreProcessor
 from dsnet_mm.config import build_model, load_config
@@ -37,8 +38,7 @@ def test_they_stand_behind_the_image_padded_with_zeros(training):
         assert sample.metainfo == same.metainfo
     for index, (h, w) in enumerate([(20, 30), (15, 25)]):
         maps = ours.resizer(data[0]['inputs'][index][None], (h, w))[0, 3:]
-        torch.testing.assert_close(inputs[index, 3:, :h, :w],
-                                   maps * 58 / torch.tensor(STATISTICS['std']).mean())
+        torch.testing.assert_close(inputs[index, 3:, :h, :w], maps)
         assert not inputs[index, 3:, h:].any() and not inputs[index, 3:, :, w:].any()
 
 
@@ -58,15 +58,31 @@ def test_the_image_stays_an_image():
         assert found.shape[0] == 3 and torch.equal(found, expected)
 
 
-@pytest.mark.parametrize('statistics, unit', [({}, 58), (STATISTICS, 1)])
-def test_they_are_of_the_order_of_the_image(statistics, unit, data_root):
+@pytest.mark.parametrize('resizer', [DETAIL, dict(type='SpaceToDepth')],
+                         ids=lambda resizer: resizer['type'])
+@pytest.mark.parametrize('factor, dtype, statistics, unit', [
+    (1, torch.uint8, {}, 58),
+    (1, torch.uint8, STATISTICS, 1),
+    (1, torch.float32, STATISTICS, 1),
+    (1 / 255, torch.float32, dict(mean=[0.5] * 3, std=[0.225] * 3), 1),
+    (256, torch.float32, dict(mean=[32000.] * 3, std=[15000.] * 3), 1)])
+def test_they_are_of_the_order_of_the_image(factor, dtype, statistics, unit, resizer, data_root):
     import cv2
     photo = cv2.imread(str(data_root / 'camvid/img_dir/val/0016E5_07959.jpg'))
-    ours = DownsizeDetDataPreprocessor(scale=0.3, **statistics, resizer=DETAIL)
+    images = [(torch.from_numpy(photo).permute(2, 0, 1).float() * factor).to(dtype)]
+    torch.manual_seed(0)
+    ours = DownsizeDetDataPreprocessor(scale=0.3, **statistics, resizer=resizer)
     with torch.no_grad():
-        inputs = ours(dict(inputs=[torch.from_numpy(photo).permute(2, 0, 1)]))['inputs']
+        inputs = ours(dict(inputs=images))['inputs']
+    assert len(inputs[0]) > 3
     for spread in inputs.std(dim=(0, 2, 3)):
         assert 0.1 < spread / unit < 10
+
+
+def test_images_of_unknown_range_are_refused():
+    ours = DownsizeDetDataPreprocessor(scale=0.5, resizer=DETAIL)
+    with pytest.raises(ValueError, match='range is not known .* set mean and std there'):
+        ours(dict(inputs=[torch.randn(3, 40, 60)]))
 
 
 def model(**options: object) -> torch.nn.Module:
@@ -123,6 +139,12 @@ def test_a_backbone_that_does_not_read_them_is_refused_before_training():
     with pytest.raises(ValueError, match='does not read them: set model.backbone.type=.*Detail'):
         CheckResizerHook().before_train(Runner(build_model(cfg)))
     CheckResizerHook().before_train(Runner(model()))
+
+
+def test_a_backbone_without_maps_to_read_is_refused_before_training():
+    net = model(**{'model.data_preprocessor.resizer': dict(type='DownsizeNetV2')})
+    with pytest.raises(ValueError, match="there are none: set the resizer's detail_channels"):
+        CheckResizerHook().before_train(SimpleNamespace(model=net))
 
 
 def test_a_preprocessor_that_crops_afterwards_is_refused():
