@@ -1,6 +1,6 @@
 """Hooks that train the resizer alone, and that check that it is used."""
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dsnet_mm.models.backbones.detail import SecondConvolution
 from dsnet_mm.models.data_preprocessors.mixin import DownsizeMixin
@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+
+_REST = 'rest of the model'
 
 
 @HOOKS.register_module()
@@ -118,19 +120,22 @@ class CheckResizerHook(Hook):
                 'the resizer gives detail maps, but the backbone does not read them: set '
                 "model.backbone.type='dsnet_mm.DetailBackbone' and model.backbone.backbone to the "
                 "backbone's own type, or leave out detail_channels")
+        rest = {*model.parameters()}
         for name, module in _preprocessors(model).items():
-            self._watch(name, module)
+            self._watch(name, module.resizer.parameters())
+            rest -= {*module.resizer.parameters()}
+        self._watch(_REST, rest)
         self._first = True
 
-    def _watch(self, name: str, module: DownsizeMixin) -> None:
-        """Notes in the first iteration whether the resizer's parameters get gradients."""
+    def _watch(self, name: str, parameters: Iterable[nn.Parameter]) -> None:
+        """Notes in the first iteration whether any of the parameters that learn gets a gradient."""
         def note(gradient: Tensor) -> None:
             self._gradients[name] = self._gradients[name] or bool(gradient.any())
 
-        learning = [p for p in module.resizer.parameters() if p.requires_grad]
-        if learning:
-            self._gradients[name] = False
-            self._handles += [parameter.register_hook(note) for parameter in learning]
+        for parameter in parameters:
+            if parameter.requires_grad:
+                self._gradients[name] = False
+                self._handles.append(parameter.register_hook(note))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
@@ -143,7 +148,7 @@ class CheckResizerHook(Hook):
                     f'the resizer in model.{name} was not used in the first iteration, the model '
                     'sees images that are not resized: its data_preprocessor, a '
                     f'{type(model.data_preprocessor).__name__}, must call it')
-            if not self._gradients.get(name, True):
+            if not self._gradients.get(name, True) and self._gradients.get(_REST, True):
                 raise ValueError(
                     f'the resizer in model.{name} got no gradient in the first iteration and would '
                     'stay as it is: something between the resized image and the loss stops '
