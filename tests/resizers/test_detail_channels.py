@@ -39,7 +39,7 @@ def test_they_are_a_1x1_convolution_of_the_features():
     features = []
     net.context.register_forward_hook(lambda *args: features.append(args[2].clone()))
     found = net(images, (10, 13))[:, 3:]
-    expected = 10 * torch.einsum('dc,ncyx->ndyx', net.detail.weight[:, :, 0, 0],
+    expected = 10.06 * torch.einsum('dc,ncyx->ndyx', net.detail.weight[:, :, 0, 0],
                                  features[0].relu())
     torch.testing.assert_close(found, expected)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dsnet_mm.comparison.plan import use_detail_backbone
 from dsnet_mm.config import build_model, load_config
 from dsnet_mm.variants import VARIANTS
 
@@ -71,6 +72,7 @@ def test_a_folder_without_images_is_refused(folder):
 def test_the_results_show_the_model_that_is_trained(variant):
     cfg = load_config(str(ROOT / CONFIG))
     cfg.model.data_preprocessor.resizer = VARIANTS[variant]
+    use_detail_backbone(cfg)
     model = build_model(cfg)
     count = f'| {sum(p.numel() for p in model.parameters()):,} |'
     assert any(line.startswith(f'| {variant} |') and count in line
