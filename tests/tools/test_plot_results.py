@@ -18,7 +18,10 @@ def test_all_variants_are_in_the_picture(file, tmp_path, monkeypatch):
     plot_results.main()
     texts = {text.text for text in ElementTree.parse(out).iter('{http://www.w3.org/2000/svg}text')}
     results = json.loads(file.read_text())
-    assert results['variants'] and results['variants'].keys() <= texts
+    # Those of results that came in several parts have no latency to compare, and no place.
+    timed = {name for name, variant in results['variants'].items()
+             if isinstance(variant, list) or variant['ms_per_image'] is not None}
+    assert timed and timed <= texts
     assert {'Here it is', f'{results["metric"]}, %'} <= texts
 
 
