@@ -101,7 +101,7 @@ def test_it_resizes_away_from_any_checkout(environment, away):
 def test_it_reports_a_comparison_away_from_any_checkout(environment, away):
     text = run(environment / 'bin/dsnet-mm', 'compare', '--report-only', '.', cwd=away)
     assert '45.3 ± 0.9' in text
-    assert '| downsizenet | 45.0 ± 0.3 | 3 | ' in (away / 'report.md').read_text()
+    assert '| downsizenet-v2 | 45.3 ± 0.9 | 3 | ' in (away / 'report.md').read_text()
     assert (away / 'report.html').read_text().startswith('<!DOCTYPE html>')
 
 
