@@ -98,7 +98,8 @@ class CheckResizerHook(Hook):
         """Checks where the resizers are."""
         model = unwrapped(runner)
         wraps = hasattr(model.data_preprocessor, 'data_preprocessor')
-        for name, module in {**_preprocessors(model), **_hidden_preprocessors(model)}.items():
+        preprocessors = _preprocessors(model)
+        for name, module in {**preprocessors, **_hidden_preprocessors(model)}.items():
             if not f'{name}.'.startswith('data_preprocessor.'):
                 raise ValueError(
                     f'the resizer in model.{name} would never be used: {type(model).__name__} calls'
@@ -109,7 +110,7 @@ class CheckResizerHook(Hook):
             module.used = False
         reads = any(isinstance(module, SecondConvolution) for module in model.modules())
         gives = any(getattr(module.resizer, 'detail_channels', 0)
-                    for module in _preprocessors(model).values())
+                    for module in preprocessors.values())
         if reads and not gives:
             raise ValueError(
                 "the backbone reads detail maps, but there are none: set the resizer's "
@@ -121,7 +122,7 @@ class CheckResizerHook(Hook):
                 "model.backbone.type='dsnet_mm.DetailBackbone' and model.backbone.backbone to the "
                 "backbone's own type, or leave out detail_channels")
         rest = {*model.parameters()}
-        for name, module in _preprocessors(model).items():
+        for name, module in preprocessors.items():
             self._watch(name, module.resizer.parameters())
             rest -= {*module.resizer.parameters()}
         self._watch(_REST, rest)
